@@ -1,0 +1,1 @@
+"""Talking to language models and embedders: protocols, clients, the embedded engine, fakes."""

@@ -1,0 +1,53 @@
+"""What can go wrong at the boundary to a language model or an embedder.
+
+ModelError
+├── ModelUnavailable    refused, reset, gone, or answering 502, 503, 504
+├── ModelOverloaded     answering 429 (or 503 with Retry-After): busy, not dead
+├── ModelTimeout        no answer within the time given
+├── ModelRejected       it refused the request itself (another 4xx)
+│   └── ContextOverflow the prompt is longer than its context
+└── MalformedReply      an answer that is not what the API promises
+EmbedderError           the embedding model cannot be loaded or gives unusable vectors
+
+Messages name the upstream's status, never its words: those may repeat a patient's.
+"""
+
+
+class ModelError(Exception):
+    """A language model could not give what was asked."""
+
+
+class ModelUnavailable(ModelError):  # noqa: N818  # named after the state, as in the tree above
+    """The model's server is down or broke the connection."""
+
+
+class ModelOverloaded(ModelError):  # noqa: N818
+    """The model's server asks to come back later; `retry_after` in seconds if it said when."""
+
+    def __init__(self, message: str, *, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class ModelTimeout(ModelError):  # noqa: N818
+    """The model's server did not answer in time."""
+
+
+class ModelRejected(ModelError):  # noqa: N818
+    """The model's server refused the request; `status` is its HTTP status."""
+
+    def __init__(self, message: str, *, status: int) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class ContextOverflow(ModelRejected):
+    """The prompt does not fit into the model's context."""
+
+
+class MalformedReply(ModelError):  # noqa: N818
+    """The model's server answered with something that is not the API's form."""
+
+
+class EmbedderError(Exception):
+    """The embedding model is missing, cannot be loaded, or gives unusable vectors."""

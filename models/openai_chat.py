@@ -1,0 +1,113 @@
+"""One model of an OpenAI-compatible server: whole replies, streamed replies, relayed bytes."""
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+from models import sse
+from models.errors import MalformedReply, ModelUnavailable
+from models.messages import NOTHING, Call, Completion, Delta, Json, Usage
+from models.openai_http import OpenAIServer
+from models.wire import WireChunk, WireCompletion, parse
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Relayed:
+    """An upstream's own answer, handed on as it comes."""
+
+    content_type: str
+    body: AsyncIterator[bytes]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenAIChatModel:
+    """One model of a server; implements `models.protocols.ChatModel`.
+
+    `options` are added to every call, such as a chat template's switch that turns thinking off.
+    """
+
+    server: OpenAIServer
+    name: str
+    options: Mapping[str, Json] = field(default_factory=lambda: NOTHING)
+
+    async def complete(self, call: Call) -> Completion:
+        """Return the whole reply."""
+        reply = await self.server.fetch(self._body(call), call)
+        return parse(WireCompletion, reply).to_completion()
+
+    async def stream(self, call: Call) -> AsyncIterator[Delta | Completion]:
+        """Yield the reply's pieces as they come, then the whole of it.
+
+        Raises:
+            ModelUnavailable: the stream ended before the reply did.
+
+        """
+        body = self._body(call) | {"stream": True, "stream_options": {"include_usage": True}}
+        assembly = Assembly()
+        async with self.server.open(body, call) as response:
+            async for frame in sse.frames(response.content.iter_any()):
+                data = sse.data_of(frame)
+                if data == sse.DONE:
+                    break
+                delta = assembly.add(parse(WireChunk, data)) if data else Delta()
+                if delta != Delta():
+                    yield delta
+        yield assembly.completion()
+
+    @asynccontextmanager
+    async def relay(self, body: Mapping[str, Json], call: Call) -> AsyncIterator[Relayed]:
+        """Send the client's own request and hand the answer's bytes on as they come."""
+        async with self.server.open({**body, "model": self.name}, call) as response:
+            yield Relayed(content_type=response.content_type, body=response.content.iter_any())
+
+    def _body(self, call: Call) -> dict[str, Json]:
+        return {**self.options, **call.to_wire(), "model": self.name}
+
+
+class Assembly:
+    """Puts a streamed reply together."""
+
+    def __init__(self) -> None:
+        self._text: list[str] = []
+        self._reasoning: list[str] = []
+        self._tool_calls: list[Json] = []
+        self._finish_reason: str | None = None
+        self._usage = Usage()
+
+    def add(self, chunk: WireChunk) -> Delta:
+        """Take one frame and return what it says.
+
+        Raises:
+            MalformedReply: the frame carries an error inside a stream that began well.
+
+        """
+        if chunk.error is not None:
+            raise MalformedReply("the model server reported an error inside the stream")
+        if chunk.usage is not None:
+            self._usage = chunk.usage.to_usage()
+        if not chunk.choices:
+            return Delta()
+        choice = chunk.choices[0]
+        self._finish_reason = choice.finish_reason or self._finish_reason
+        self._tool_calls.extend(choice.delta.tool_calls or ())
+        delta = Delta(text=choice.delta.words(), reasoning=choice.delta.thinking())
+        self._text.append(delta.text)
+        self._reasoning.append(delta.reasoning)
+        return delta
+
+    def completion(self) -> Completion:
+        """Return the whole reply.
+
+        Raises:
+            ModelUnavailable: no finish reason came, so what came is a fragment.
+
+        """
+        if self._finish_reason is None:
+            raise ModelUnavailable("the model server's stream ended before the reply did")
+        return Completion(
+            text="".join(self._text),
+            finish_reason=self._finish_reason,
+            usage=self._usage,
+            reasoning="".join(self._reasoning),
+            tool_calls=tuple(self._tool_calls),
+        )

@@ -1,0 +1,38 @@
+"""The seams of this package: what the loop needs of a language model and of an embedder."""
+
+from collections.abc import AsyncIterator, Sequence
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.messages import Call, Completion, Delta
+
+
+class ChatModel(Protocol):
+    """A chat language model. Every method raises `models.errors.ModelError`."""
+
+    @property
+    def name(self) -> str:
+        """The model's id as its server knows it."""
+
+    async def complete(self, call: Call) -> Completion:
+        """Return the whole reply."""
+
+    def stream(self, call: Call) -> AsyncIterator[Delta | Completion]:
+        """Yield the reply's pieces as they come, then the whole of it as a `Completion`."""
+
+
+class Embedder(Protocol):
+    """Texts to unit vectors. Blocking: call it off the event loop."""
+
+    @property
+    def id(self) -> str:
+        """Name and revision, so that an index made by another embedder is recognised."""
+
+    @property
+    def dimension(self) -> int:
+        """The length of a vector."""
+
+    def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """Return unit vectors of shape (len(texts), dimension), float32."""

@@ -1,0 +1,39 @@
+"""Server-sent events as a model server sends them: bytes in, frames out.
+
+Frames are cut at blank lines without decoding, so that a relay can hand them on untouched and a
+character that straddles two reads is never torn.
+"""
+
+from collections.abc import AsyncIterator
+
+from models.errors import MalformedReply
+
+MAX_FRAME = 4 * 1024 * 1024
+"""A frame beyond this many bytes is a fault of the server, not an answer."""
+
+DONE = b"[DONE]"
+
+
+async def frames(body: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """Yield the stream's frames, each with its closing blank line.
+
+    Raises:
+        MalformedReply: a frame grows beyond `MAX_FRAME` bytes.
+
+    """
+    pending = b""
+    async for piece in body:
+        pending += piece.replace(b"\r\n", b"\n") if b"\r" in piece else piece
+        while (end := pending.find(b"\n\n")) >= 0:
+            yield pending[: end + 2]
+            pending = pending[end + 2 :]
+        if len(pending) > MAX_FRAME:
+            raise MalformedReply("the model server sent an endless frame")
+    if pending.strip():
+        yield pending + b"\n\n"
+
+
+def data_of(frame: bytes) -> bytes:
+    """Return the frame's data lines joined; empty for comments and bare fields."""
+    lines = (line for line in frame.split(b"\n") if line.startswith(b"data:"))
+    return b"\n".join(line[5:].removeprefix(b" ") for line in lines)

@@ -1,0 +1,67 @@
+"""From a model server's failures to this package's errors.
+
+The server's own words are never repeated: vLLM and others quote the prompt in them.
+"""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+import aiohttp
+
+from models.errors import (
+    ContextOverflow,
+    ModelError,
+    ModelOverloaded,
+    ModelRejected,
+    ModelTimeout,
+    ModelUnavailable,
+)
+
+_GONE = frozenset({500, 502, 503, 504})
+_TOO_MANY = 429
+_BUSY = 503
+_OVERFLOW_WORDS = (
+    b"context_length_exceeded",
+    b"maximum context length",
+    b"maximum model length",
+    b"exceed_context_size",
+    b"longer than the maximum",
+)
+
+
+def refusal(status: int, headers: Mapping[str, str], body: bytes) -> ModelError:
+    """Return the error that an answer with another status than 200 stands for."""
+    wait = _seconds(headers.get("retry-after"))
+    if status == _TOO_MANY or (status == _BUSY and wait is not None):
+        return ModelOverloaded(f"the model server is busy (HTTP {status})", retry_after=wait)
+    if status in _GONE:
+        return ModelUnavailable(f"the model server failed (HTTP {status})")
+    if any(words in body.lower() for words in _OVERFLOW_WORDS):
+        return ContextOverflow(
+            "the conversation is longer than the model's context; shorten it or lower max_tokens",
+            status=status,
+        )
+    return ModelRejected(f"the model server refused the request (HTTP {status})", status=status)
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """Turn what the transport raises inside the block into a `ModelError`."""
+    try:
+        yield
+    except TimeoutError:
+        raise ModelTimeout("the model server did not answer in time") from None
+    except aiohttp.ClientConnectorError:
+        raise ModelUnavailable("the model server cannot be reached") from None
+    except (aiohttp.ClientError, ConnectionError) as error:
+        kind = type(error).__name__
+        raise ModelUnavailable(f"the connection to the model server broke ({kind})") from None
+
+
+def _seconds(value: str | None) -> float | None:
+    """Read a Retry-After header in seconds; a date or anything else counts as absent."""
+    try:
+        seconds = float(value or "")
+    except ValueError:
+        return None
+    return seconds if 0 <= seconds < float("inf") else None

@@ -1,0 +1,1 @@
+"""What physicians demand: principles, rubric bank, scenario, and the search over them."""

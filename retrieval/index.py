@@ -1,0 +1,152 @@
+"""An exact FAISS index over texts, beside a JSON manifest that says what it is an index of.
+
+Every row belongs to one item (a principle has a row for its text and one for each criterion); a
+search ranks items by their best row. The file is FAISS's own format, and its SHA-256 is checked
+before FAISS, a C++ reader, sees a byte of it.
+"""
+
+import hashlib
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import faiss
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from models.protocols import Embedder
+from retrieval.errors import BUILD, IndexCorrupt, IndexMismatch, IndexMissing
+
+FORMAT = 1
+BATCH = 64
+
+
+class Manifest(BaseModel):
+    """What an index file was built from. `owners` maps each row to an item's number."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    format: Literal[1]
+    corpus: str
+    corpus_sha256: str
+    embedder: str
+    dimension: int
+    count: int
+    owners: tuple[int, ...]
+    index_sha256: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hit:
+    """An item found, by its number in the corpus, with the cosine of its best row."""
+
+    item: int
+    similarity: float
+
+
+class VectorIndex:
+    """A loaded index. Searching is exact and thread-safe."""
+
+    def __init__(self, index: faiss.Index, manifest: Manifest) -> None:
+        self.manifest = manifest
+        self._index = index
+        self._owners = np.asarray(manifest.owners, dtype=np.int64)
+
+    def search(self, query: NDArray[np.float32], *, limit: int) -> tuple[Hit, ...]:
+        """Return up to `limit` items nearest to the unit vector of shape (dimension,)."""
+        # An item's rows could crowd the first places, so enough rows are asked for to find
+        # `limit` different items even then.
+        widest = int(np.bincount(self._owners).max())
+        rows = min(len(self._owners), limit * widest)
+        similarities, found = self._index.search(query.reshape(1, -1), rows)
+        best: dict[int, float] = {}
+        for row, similarity in zip(found[0], similarities[0], strict=True):
+            best.setdefault(int(self._owners[row]), float(similarity))
+        hits = (Hit(item=item, similarity=similarity) for item, similarity in best.items())
+        return tuple(hits)[:limit]
+
+
+def build_index(
+    folder: Path,
+    corpus: str,
+    corpus_sha256: str,
+    texts: Sequence[Sequence[str]],
+    embedder: Embedder,
+) -> Manifest:
+    """Embed each item's texts and write index and manifest; the old pair stays until both are whole."""
+    owners = [number for number, rows in enumerate(texts) for _ in rows]
+    flat = [text for rows in texts for text in rows]
+    index = faiss.IndexFlatIP(embedder.dimension)
+    for start in range(0, len(flat), BATCH):
+        index.add(embedder.embed(flat[start : start + BATCH]))
+    data: bytes = faiss.serialize_index(index).tobytes()
+    manifest = Manifest(
+        format=FORMAT,
+        corpus=corpus,
+        corpus_sha256=corpus_sha256,
+        embedder=embedder.id,
+        dimension=embedder.dimension,
+        count=len(flat),
+        owners=tuple(owners),
+        index_sha256=hashlib.sha256(data).hexdigest(),
+    )
+    folder.mkdir(parents=True, exist_ok=True)
+    _replace(folder / f"{corpus}.faiss", data)
+    _replace(folder / f"{corpus}.json", manifest.model_dump_json(indent=1).encode())
+    return manifest
+
+
+def load_index(folder: Path, corpus: str, corpus_sha256: str, embedder: Embedder) -> VectorIndex:
+    """Load the index of that corpus, made by that embedder.
+
+    Raises:
+        IndexMissing: no index or no manifest.
+        IndexMismatch: it was built from another corpus file or by another embedder.
+        IndexCorrupt: manifest or index are not what they should be.
+
+    """
+    manifest = read_manifest(folder, corpus)
+    if manifest.corpus_sha256 != corpus_sha256:
+        raise IndexMismatch(f"the {corpus} index was built from another file; {BUILD}")
+    if (manifest.embedder, manifest.dimension) != (embedder.id, embedder.dimension):
+        raise IndexMismatch(
+            f"the {corpus} index was built by another embedder ({manifest.embedder}); {BUILD}"
+        )
+    try:
+        data = (folder / f"{corpus}.faiss").read_bytes()
+    except OSError as error:
+        raise IndexMissing(f"there is no {corpus} index in {folder}; {BUILD}") from error
+    if hashlib.sha256(data).hexdigest() != manifest.index_sha256:
+        raise IndexCorrupt(f"the {corpus} index does not match its manifest; {BUILD}")
+    index = faiss.deserialize_index(np.frombuffer(data, dtype=np.uint8))
+    rows = (index.ntotal, len(manifest.owners), index.d)
+    if rows != (manifest.count, manifest.count, manifest.dimension) or manifest.count == 0:
+        raise IndexCorrupt(f"the {corpus} index has other rows than its manifest says; {BUILD}")
+    return VectorIndex(index, manifest)
+
+
+def read_manifest(folder: Path, corpus: str) -> Manifest:
+    """Read the manifest alone.
+
+    Raises:
+        IndexMissing: there is none.
+        IndexCorrupt: it cannot be read.
+
+    """
+    path = folder / f"{corpus}.json"
+    try:
+        return Manifest.model_validate_json(path.read_bytes())
+    except FileNotFoundError:
+        raise IndexMissing(f"there is no {corpus} index in {folder}; {BUILD}") from None
+    except (OSError, ValidationError):
+        raise IndexCorrupt(f"the manifest of the {corpus} index cannot be read; {BUILD}") from None
+
+
+def _replace(path: Path, data: bytes) -> None:
+    """Write the file whole or not at all."""
+    temporary = path.with_suffix(f"{path.suffix}.{os.getpid()}.new")
+    temporary.write_bytes(data)
+    temporary.replace(path)

@@ -1,0 +1,71 @@
+"""Reading a JSON Lines file of records, with errors that name the line and the field."""
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Generic, TypeVar
+
+from pydantic import TypeAdapter, ValidationError
+
+from retrieval.errors import LibraryInvalid
+
+Record = TypeVar("Record")
+
+MAX_FILE = 256 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lines(Generic[Record]):
+    """The records of a file, each with its line number, and the file's SHA-256."""
+
+    records: tuple[tuple[int, Record], ...]
+    sha256: str
+
+
+def read_records(path: Path, kind: TypeAdapter[Record]) -> Lines[Record]:
+    """Read and validate every line of the file; blank lines are skipped.
+
+    Raises:
+        LibraryInvalid: unreadable, too large, not UTF-8, empty, or a line of another form.
+
+    """
+    content = _bytes(path)
+    records = tuple(
+        (number, _record(path, number, line, kind)) for number, line in _lines(path, content)
+    )
+    if not records:
+        raise LibraryInvalid(path, "the file is empty")
+    return Lines(records=records, sha256=hashlib.sha256(content).hexdigest())
+
+
+def _bytes(path: Path) -> bytes:
+    try:
+        if path.stat().st_size > MAX_FILE:
+            raise LibraryInvalid(path, f"the file is larger than {MAX_FILE} bytes")
+        return path.read_bytes()
+    except OSError as error:
+        raise LibraryInvalid(path, f"cannot be read ({error.strerror})") from error
+
+
+def _lines(path: Path, content: bytes) -> Iterator[tuple[int, str]]:
+    for number, raw in enumerate(content.split(b"\n"), start=1):
+        try:
+            line = raw.decode("utf-8")
+        except UnicodeDecodeError:
+            raise LibraryInvalid(path, "not UTF-8", line=number) from None
+        if line.startswith("\ufeff"):
+            raise LibraryInvalid(path, "starts with a byte order mark; remove it", line=number)
+        if line.strip():
+            yield number, line
+
+
+def _record(path: Path, number: int, line: str, kind: TypeAdapter[Record]) -> Record:
+    try:
+        return kind.validate_json(line)
+    except ValidationError as error:
+        first = error.errors(include_input=False, include_url=False, include_context=False)[0]
+        field = ".".join(str(part) for part in first["loc"])
+        problem = first["msg"][0].lower() + first["msg"][1:]
+        place = f"field {field}: " if field else ""
+        raise LibraryInvalid(path, f"{place}{problem}", line=number) from None

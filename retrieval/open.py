@@ -1,0 +1,75 @@
+"""Opening the libraries and their indexes, and building the indexes."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from models.protocols import Embedder
+from retrieval import bank as bank_file
+from retrieval import principles as principle_file
+from retrieval.bank import Bank, load_bank
+from retrieval.errors import RetrievalError
+from retrieval.index import build_index, load_index
+from retrieval.principles import Library, load_library
+from retrieval.retriever import Retriever
+from retrieval.scenario import ScenarioClassifier
+
+PRINCIPLES = "principles"
+RUBRICS = "rubrics"
+SCENARIO_FILE = Path(__file__).parent / "data" / "scenario.json"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Places:
+    """Where the libraries and their indexes lie."""
+
+    indexes: Path
+    principles: Path = principle_file.DEFAULT_FILE
+    rubrics: Path = bank_file.DEFAULT_FILE
+    scenario: Path = SCENARIO_FILE
+
+
+def open_retriever(places: Places, embedder: Embedder) -> Retriever:
+    """Load everything and check that it belongs together.
+
+    Raises:
+        RetrievalError: with the reason and what mends it. Never a retriever without principles.
+
+    """
+    library = load_library(places.principles)
+    bank = load_bank(places.rubrics)
+    return Retriever(
+        library=library,
+        bank=bank,
+        principle_index=load_index(places.indexes, PRINCIPLES, library.sha256, embedder),
+        bank_index=load_index(places.indexes, RUBRICS, bank.sha256, embedder),
+        classifier=ScenarioClassifier.load(places.scenario),
+        embedder=embedder,
+    )
+
+
+def build_indexes(places: Places, embedder: Embedder) -> tuple[Library, Bank]:
+    """Build both indexes from their files; indexes that already fit are left alone.
+
+    Raises:
+        LibraryInvalid: a file is at fault; nothing was written for it.
+
+    """
+    library = load_library(places.principles)
+    bank = load_bank(places.rubrics)
+    principle_texts = [
+        [f"{principle.title}. {principle.text}", *(c.criterion for c in principle.criteria)]
+        for principle in library
+    ]
+    questions = [[entry.messages[-1].content] for entry in bank]
+    _ensure(places.indexes, PRINCIPLES, library.sha256, principle_texts, embedder)
+    _ensure(places.indexes, RUBRICS, bank.sha256, questions, embedder)
+    return library, bank
+
+
+def _ensure(
+    folder: Path, corpus: str, sha256: str, texts: list[list[str]], embedder: Embedder
+) -> None:
+    try:
+        load_index(folder, corpus, sha256, embedder)
+    except RetrievalError:
+        build_index(folder, corpus, sha256, texts, embedder)

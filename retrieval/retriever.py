@@ -1,0 +1,141 @@
+"""Finding what physicians demand for a conversation: principles, and similar bank entries.
+
+The scenario weighs principles and never filters them: a classifier that misses an emergency must
+not hide the emergency principles that the words themselves call for. Principles that always
+apply are always there, and leave room for those that matter here.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.protocols import Embedder
+from retrieval.bank import Bank, BankEntry
+from retrieval.index import VectorIndex
+from retrieval.principles import Library, Principle
+from retrieval.scenario import Scenario, ScenarioClassifier, query_text
+
+SCENARIO_WEIGHT = 0.2
+"""How much a perfect fit of the scenario adds to a cosine. To be tuned on labelled retrievals."""
+
+RELEVANCE_FLOOR = 0.12
+"""Principles whose cosine is below this have nothing to do with the question."""
+
+EXAMPLES = 3
+EXAMPLE_FLOOR = 0.35
+"""Bank entries below this cosine are about something else."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PrincipleHit:
+    """A principle and why it is here: its cosine, weighed by the scenario."""
+
+    principle: Principle
+    score: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Example:
+    """A bank entry similar to the question."""
+
+    entry: BankEntry
+    similarity: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Retrieved:
+    """What was found for one conversation, best first."""
+
+    scenario: Scenario
+    principles: tuple[PrincipleHit, ...]
+    examples: tuple[Example, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Retriever:
+    """The libraries, their indexes and the embedder, as one immutable snapshot.
+
+    Its methods block while the embedder works; call them off the event loop.
+    """
+
+    library: Library
+    bank: Bank
+    principle_index: VectorIndex
+    bank_index: VectorIndex
+    classifier: ScenarioClassifier
+    embedder: Embedder
+
+    def retrieve(self, turns: Sequence[tuple[str, str]], *, top_k: int) -> Retrieved:
+        """Return what matters for a conversation of (role, text) turns.
+
+        Raises:
+            EmbedderError: the embedder gave an unusable vector.
+
+        """
+        text = query_text(turns)
+        query = self.embedder.embed([text])[0]
+        scenario = self.classifier.classify(query, text)
+        return Retrieved(
+            scenario=scenario,
+            principles=self._principles(query, scenario, top_k),
+            examples=self._examples(query),
+        )
+
+    def search(self, text: str, *, limit: int) -> tuple[PrincipleHit, ...]:
+        """Return the principles nearest to the text, by cosine alone.
+
+        Raises:
+            EmbedderError: the embedder gave an unusable vector.
+
+        """
+        query = self.embedder.embed([text])[0]
+        return tuple(
+            PrincipleHit(principle=self.library.principles[hit.item], score=hit.similarity)
+            for hit in self.principle_index.search(query, limit=limit)
+        )
+
+    def _principles(
+        self, query: NDArray[np.float32], scenario: Scenario, top_k: int
+    ) -> tuple[PrincipleHit, ...]:
+        standing = [known for known in self.library if known.always]
+        standing = standing[: max(1, top_k // 2)]
+        ranked = sorted(
+            (
+                PrincipleHit(
+                    principle=principle,
+                    score=hit.similarity + SCENARIO_WEIGHT * scenario_fit(principle, scenario),
+                )
+                for hit in self.principle_index.search(query, limit=len(self.library))
+                if hit.similarity >= RELEVANCE_FLOOR
+                and not (principle := self.library.principles[hit.item]).always
+            ),
+            key=lambda hit: -hit.score,
+        )
+        relevant = tuple(ranked[: top_k - len(standing)])
+        return (*relevant, *(PrincipleHit(principle=known, score=1.0) for known in standing))
+
+    def _examples(self, query: NDArray[np.float32]) -> tuple[Example, ...]:
+        return tuple(
+            Example(entry=self.bank.entries[hit.item], similarity=hit.similarity)
+            for hit in self.bank_index.search(query, limit=EXAMPLES)
+            if hit.similarity >= EXAMPLE_FLOOR
+        )
+
+
+def scenario_fit(principle: Principle, scenario: Scenario) -> float:
+    """Return how much likelier than even the principle's values are, averaged over dimensions.
+
+    0 for a principle that depends on nothing; below 0 where the scenario speaks against it.
+    """
+    even = Scenario.unknown()
+    lifts = [
+        max(
+            scenario.probability(dimension, value) - even.probability(dimension, value)
+            for value in values
+        )
+        for dimension, values in principle.dimensions.items()
+        if values
+    ]
+    return sum(lifts) / len(lifts) if lifts else 0.0
