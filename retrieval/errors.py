@@ -2,6 +2,7 @@
 
 RetrievalError
 ├── LibraryInvalid   a principle or rubric file that cannot be used; names line and field
+├── ScenarioFileInvalid  the scenario classifier's weights cannot be used
 ├── IndexMissing     there is no index yet
 ├── IndexMismatch    the index belongs to another library or embedder
 └── IndexCorrupt     the index file is not what its manifest says
@@ -24,6 +25,10 @@ class LibraryInvalid(RetrievalError):  # noqa: N818  # named after the state, as
         super().__init__(f"{place}: {problem}")
         self.path = path
         self.line = line
+
+
+class ScenarioFileInvalid(RetrievalError):  # noqa: N818
+    """The weights of the scenario classifier cannot be used; one line says why."""
 
 
 class IndexMissing(RetrievalError):  # noqa: N818

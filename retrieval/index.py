@@ -76,7 +76,7 @@ def build_index(
     texts: Sequence[Sequence[str]],
     embedder: Embedder,
 ) -> Manifest:
-    """Embed each item's texts and write index and manifest; the old pair stays until both are whole."""
+    """Embed each item's texts; write index and manifest, each whole or not at all."""
     owners = [number for number, rows in enumerate(texts) for _ in rows]
     flat = [text for rows in texts for text in rows]
     index = faiss.IndexFlatIP(embedder.dimension)

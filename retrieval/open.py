@@ -7,11 +7,11 @@ from models.protocols import Embedder
 from retrieval import bank as bank_file
 from retrieval import principles as principle_file
 from retrieval.bank import Bank, load_bank
+from retrieval.classifier import EMBEDDER, ScenarioClassifier
 from retrieval.errors import RetrievalError
 from retrieval.index import build_index, load_index
 from retrieval.principles import Library, load_library
 from retrieval.retriever import Retriever
-from retrieval.scenario import ScenarioClassifier
 
 PRINCIPLES = "principles"
 RUBRICS = "rubrics"
@@ -42,9 +42,16 @@ def open_retriever(places: Places, embedder: Embedder) -> Retriever:
         bank=bank,
         principle_index=load_index(places.indexes, PRINCIPLES, library.sha256, embedder),
         bank_index=load_index(places.indexes, RUBRICS, bank.sha256, embedder),
-        classifier=ScenarioClassifier.load(places.scenario),
+        classifier=_classifier(places, embedder),
         embedder=embedder,
     )
+
+
+def _classifier(places: Places, embedder: Embedder) -> ScenarioClassifier:
+    """Return the classifier; the weights speak of one embedder's vectors and no other's."""
+    if not embedder.id.startswith(f"{EMBEDDER}@"):
+        return ScenarioClassifier.without_weights()
+    return ScenarioClassifier.load(places.scenario)
 
 
 def build_indexes(places: Places, embedder: Embedder) -> tuple[Library, Bank]:

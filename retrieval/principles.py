@@ -11,9 +11,9 @@ from typing import Annotated, ClassVar, Literal, TypeAlias
 
 from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter
 
+from retrieval.dimensions import DIMENSIONS
 from retrieval.errors import LibraryInvalid
 from retrieval.jsonl import read_records
-from retrieval.scenario import DIMENSIONS
 from retrieval.text import Identifier, Line, Passage
 
 DEFAULT_FILE = Path(__file__).parent / "data" / "principles.jsonl"

@@ -13,9 +13,11 @@ from numpy.typing import NDArray
 
 from models.protocols import Embedder
 from retrieval.bank import Bank, BankEntry
+from retrieval.classifier import ScenarioClassifier
 from retrieval.index import VectorIndex
 from retrieval.principles import Library, Principle
-from retrieval.scenario import Scenario, ScenarioClassifier, query_text
+from retrieval.query import query_text
+from retrieval.scenario import Scenario
 
 SCENARIO_WEIGHT = 0.2
 """How much a perfect fit of the scenario adds to a cosine. To be tuned on labelled retrievals."""
@@ -76,7 +78,8 @@ class Retriever:
         """
         text = query_text(turns)
         query = self.embedder.embed([text])[0]
-        scenario = self.classifier.classify(query, text)
+        said = "\n".join(words for role, words in turns if role == "user")
+        scenario = self.classifier.classify(query, said)
         return Retrieved(
             scenario=scenario,
             principles=self._principles(query, scenario, top_k),

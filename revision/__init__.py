@@ -1,0 +1,1 @@
+"""The method: draft, rubric, critique, revise, re-check, stop."""

@@ -1,0 +1,87 @@
+"""Step: the draft, or several. The prompt is the conversation itself and nothing else.
+
+Principles are kept out of it on purpose: so the draft costs what a plain answer costs, shares
+its cached prefix, and can be compared with the plain answer at all.
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+
+from models.errors import ModelError
+from models.messages import Call, Completion, Delta
+from revision.calls import Calls
+from revision.case import Case
+from revision.errors import DeadlinePassed, EmptyDraft
+from revision.events import Drafted, DraftPiece, Event, StageBegan
+
+
+async def draft(case: Case) -> AsyncGenerator[Event, None]:
+    """Yield the first draft's pieces if they are wanted live, then `Drafted`.
+
+    Raises:
+        ModelError, DeadlinePassed, EmptyDraft: there is no draft at all.
+
+    """
+    yield StageBegan(stage="draft", count=case.policy.drafts)
+    first = _call(case, "draft")
+    others = [
+        asyncio.create_task(_one(case.calls, _call(case, f"draft-{number}")))
+        for number in range(2, case.policy.drafts + 1)
+    ]
+    try:
+        whole: Completion | None = None
+        if case.policy.live_draft:
+            async with aclosing(_pieces(case.calls, first)) as pieces:
+                async for piece in pieces:
+                    if isinstance(piece, Delta):
+                        yield DraftPiece(delta=piece)
+                    else:
+                        whole = piece
+        if whole is None or _is_empty(whole):
+            whole = await _one(case.calls, first)
+        spare = [task.result() for task in others if await _succeeded(task)]
+        yield Drafted(drafts=(whole, *(one for one in spare if not one.tool_calls)))
+    finally:
+        for task in others:
+            task.cancel()
+        await asyncio.gather(*others, return_exceptions=True)
+
+
+def _call(case: Case, step: str) -> Call:
+    """Return the call for a draft; only the first one takes the client's own seed."""
+    return Call(
+        step=step,
+        messages=case.conversation.messages,
+        max_tokens=case.options.max_tokens,
+        temperature=case.options.temperature,
+        seed=case.options.seed if step == "draft" else None,
+        options=case.options.other,
+    )
+
+
+async def _one(calls: Calls, call: Call) -> Completion:
+    """Return a draft with words in it, asking once more if the first one has none."""
+    completion = await calls.write("draft", call)
+    if _is_empty(completion):
+        completion = await calls.write("draft", call)
+    if _is_empty(completion):
+        raise EmptyDraft("the model gave an empty answer, twice")
+    return completion
+
+
+async def _pieces(calls: Calls, call: Call) -> AsyncGenerator[Delta | Completion, None]:
+    async for piece in calls.stream("draft", call):
+        yield piece
+
+
+async def _succeeded(task: asyncio.Task[Completion]) -> bool:
+    """Wait for a further draft; one that fails is done without."""
+    await asyncio.wait({task})
+    return not task.cancelled() and not isinstance(
+        task.exception(), ModelError | DeadlinePassed | EmptyDraft
+    )
+
+
+def _is_empty(completion: Completion) -> bool:
+    return not completion.text.strip() and not completion.tool_calls

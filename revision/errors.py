@@ -1,0 +1,23 @@
+"""What can go wrong in a step of the loop, beside `models.errors` and `retrieval.errors`.
+
+RevisionError
+├── DeadlinePassed   the request's time is up
+├── Unparsable       a model's reply to a hidden step could not be read, even after one retry
+└── EmptyDraft       the model gave no answer to review, even after one retry
+"""
+
+
+class RevisionError(Exception):
+    """A step of the loop failed."""
+
+
+class DeadlinePassed(RevisionError):  # noqa: N818  # named after the state, as in the tree above
+    """The request's time is up."""
+
+
+class Unparsable(RevisionError):  # noqa: N818
+    """A hidden step's reply could not be read; it never counts as a verdict."""
+
+
+class EmptyDraft(RevisionError):  # noqa: N818
+    """The model gave an empty answer."""

@@ -1,0 +1,126 @@
+"""Step: judge an answer, one yes/no question a criterion, read from one token's probabilities.
+
+One question at a time because a judge that sees a list lets one verdict colour the next; one
+token because that costs a prefill and no decoding. A prohibition is asked as "is it there?" and
+inverted here, since small judges read "does not" backwards.
+"""
+
+import asyncio
+from typing import Literal
+
+from pydantic import TypeAdapter
+from typing_extensions import TypedDict
+
+from models.errors import ModelError
+from models.messages import Call, JsonSchema, Message
+from models.yes_no import TOP_LOGPROBS, yes_probability
+from revision.calls import Calls
+from revision.case import Case
+from revision.critique import NOT_JUDGED, Critique, Judgement, Verdict
+from revision.errors import DeadlinePassed, RevisionError, Unparsable
+from revision.prompts import render
+from revision.rubric import Criterion, Rubric
+from revision.structured import read
+
+MET_FROM = 0.6
+UNMET_UP_TO = 0.4
+"""Between these the judge leans to neither side. To be calibrated on labelled answers."""
+
+FIRST_PLACE = 1
+RETRY_TOKENS = 24
+
+
+class _Spoken(TypedDict):
+    verdict: Literal["yes", "no"]
+
+
+_FORM = TypeAdapter(_Spoken)
+_SCHEMA = JsonSchema(
+    name="verdict",
+    schema={
+        "type": "object",
+        "properties": {"verdict": {"enum": ["yes", "no"]}},
+        "required": ["verdict"],
+        "additionalProperties": False,
+    },
+)
+
+
+async def judge(case: Case, answer: str, rubric: Rubric) -> Critique:
+    """Return the verdict on every criterion.
+
+    A criterion that cannot be judged even after one retry is marked so, and the critique says
+    why; nothing is raised, since the other verdicts are worth keeping.
+    """
+    tasks = [
+        asyncio.create_task(_verdict(case, answer, criterion)) for criterion in rubric.criteria
+    ]
+    failure: Exception | None = None
+    judgements = []
+    try:
+        for task in tasks:
+            try:
+                judgements.append(await task)
+            except (ModelError, RevisionError) as error:
+                failure = _worse(failure, error)
+                judgements.append(NOT_JUDGED)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+    return Critique(rubric=rubric, judgements=tuple(judgements), failure=failure)
+
+
+async def _verdict(case: Case, answer: str, criterion: Criterion) -> Judgement:
+    instruction = render("judge", nonce=case.nonce, criterion=criterion.text, kind=criterion.kind)
+    messages = case.conversation.with_answer(answer, instruction)
+    found = await _ask_token(case.calls, messages)
+    if found is None:
+        found = await _ask_json(case.calls, messages)
+    satisfied = found if criterion.kind == "require" else 1.0 - found
+    return Judgement(verdict=_side(satisfied), probability=satisfied)
+
+
+async def _ask_token(calls: Calls, messages: tuple[Message, ...]) -> float | None:
+    completion = await calls.judge(
+        Call(
+            step="judge",
+            messages=messages,
+            max_tokens=FIRST_PLACE,
+            temperature=0.0,
+            top_logprobs=TOP_LOGPROBS,
+        )
+    )
+    return yes_probability(completion)
+
+
+async def _ask_json(calls: Calls, messages: tuple[Message, ...]) -> float:
+    """Ask for the verdict as JSON: the retry for a model that would not say yes or no first.
+
+    Raises:
+        Unparsable: it still does not say. That is no verdict, least of all a good one.
+
+    """
+    completion = await calls.judge(
+        Call(
+            step="judge-retry",
+            messages=messages,
+            max_tokens=RETRY_TOKENS,
+            temperature=0.0,
+            schema=_SCHEMA,
+        )
+    )
+    return 1.0 if read(completion, _FORM)["verdict"] == "yes" else 0.0
+
+
+def _side(satisfied: float) -> Verdict:
+    if satisfied >= MET_FROM:
+        return Verdict.MET
+    return Verdict.UNMET if satisfied <= UNMET_UP_TO else Verdict.UNCLEAR
+
+
+def _worse(known: Exception | None, error: Exception) -> Exception:
+    """Keep the failure that explains most: time, then the model, then what it said."""
+    order = (DeadlinePassed, ModelError, Unparsable)
+    ranked = [one for one in (known, error) if one is not None]
+    return min(ranked, key=lambda one: [isinstance(one, kind) for kind in order].index(True))

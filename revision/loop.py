@@ -1,0 +1,168 @@
+"""Self-revision: draft and rubric side by side, critique, revise what is unmet, re-check, stop.
+
+The method is ClinAlign's inference-time use of principles (Lyu et al., Findings of ACL 2026),
+with two rules of this project: the rubric is frozen before the draft is seen, and a revision that
+loses anything the draft had right is not taken.
+"""
+
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+
+from models.errors import ModelError
+from models.messages import Completion
+from revision.critique import Critique, is_better
+from revision.errors import DeadlinePassed, RevisionError, Unparsable
+from revision.events import (
+    Critiqued,
+    Decided,
+    Drafted,
+    Event,
+    Explained,
+    PreparationFailed,
+    RubricReady,
+    StageBegan,
+    Stopped,
+)
+from revision.policy import Policy
+from revision.protocols import Steps
+from revision.review import Review, Reviewed, StopReason
+from revision.rubric import Rubric
+from revision.together import together
+
+
+async def self_revise(  # noqa: C901  # the method, whole, on one page
+    steps: Steps, policy: Policy
+) -> AsyncGenerator[Event, None]:
+    """Answer one conversation; the last event is `Stopped`. Consume under `contextlib.aclosing`.
+
+    Raises:
+        ModelError, RevisionError: there is no draft. Once there is one, nothing is raised: the
+            best answer so far comes back, with the reason for stopping.
+
+    """
+    # 1. Draft and rubric, neither knowing of the other.
+    drafts: tuple[Completion, ...] = ()
+    rubric: Rubric | None = None
+    obstacle: Exception | None = None
+    sources = (steps.draft(), steps.prepare()) if policy.reviewed else (steps.draft(),)
+    async with aclosing(together(*sources)) as opening:
+        async for event in opening:
+            yield event
+            match event:
+                case Drafted():
+                    drafts = event.drafts
+                    if drafts[0].tool_calls:
+                        break
+                case RubricReady():
+                    rubric = event.rubric
+                case PreparationFailed():
+                    obstacle = event.error
+
+    draft = best = Reviewed(answer=drafts[0])
+    rounds = 0
+    reason = _no_review(policy, draft.answer, obstacle)
+    try:
+        # 2. Judge the draft.
+        if reason is None and rubric is not None:
+            yield StageBegan(stage="critique", count=len(rubric.criteria))
+            critique = await steps.judge(draft.answer.text, rubric)
+            yield Critiqued(round=0, critique=critique)
+            draft = best = Reviewed(answer=draft.answer, critique=critique)
+            reason = _enough(critique, rounds, policy)
+
+        # 3. Revise what is unmet, 4. take it only if it is judged better, 5. stop.
+        while reason is None and rubric is not None:
+            rounds += 1
+            async with aclosing(_round(steps, rounds, best, drafts)) as attempt:
+                async for event in attempt:
+                    yield event
+                    if isinstance(event, Decided):
+                        best, reason = _conclude(event, best, len(drafts), policy)
+    except (ModelError, RevisionError) as error:
+        reason = stop_reason(error)
+    yield Stopped(
+        review=Review(
+            mode=policy.mode,
+            draft=draft,
+            best=best,
+            rubric=rubric,
+            rounds=rounds,
+            stop_reason=reason or "model_error",
+        )
+    )
+
+
+async def _round(
+    steps: Steps, number: int, best: Reviewed, drafts: tuple[Completion, ...]
+) -> AsyncGenerator[Event, None]:
+    """Yield one attempt at a better answer; the last event is `Decided`."""
+    if best.critique is None:
+        raise ValueError("an answer is revised only after its critique")
+    rubric = best.critique.rubric
+    if number == 1 and len(drafts) > 1:
+        yield StageBegan(stage="merge", count=len(drafts))
+        candidate = await steps.merge(drafts)
+    else:
+        yield StageBegan(stage="revise", count=len(best.critique.unmet))
+        findings = await steps.explain(best)
+        yield Explained(round=number, findings=findings)
+        candidate = await steps.revise(best, findings)
+
+    objection = steps.objection(best.answer, candidate)
+    recheck = None
+    if objection is None:
+        yield StageBegan(stage="recheck", count=len(rubric.criteria))
+        recheck = await steps.judge(candidate.text, rubric)
+        yield Critiqued(round=number, critique=recheck)
+        if not recheck.complete:
+            objection = "could not be judged"
+        elif not is_better(recheck, best.critique):
+            objection = "not judged better"
+    yield Decided(round=number, candidate=candidate, critique=recheck, objection=objection)
+
+
+def _conclude(
+    decided: Decided, best: Reviewed, drafts: int, policy: Policy
+) -> tuple[Reviewed, StopReason | None]:
+    """Return the best answer after a round, and why to stop, if so."""
+    if decided.accepted and decided.critique is not None:
+        best = Reviewed(answer=decided.candidate, critique=decided.critique)
+        return best, _enough(decided.critique, decided.round, policy)
+    if decided.critique is not None and not decided.critique.complete:
+        return best, stop_reason(decided.critique.failure)
+    # A merge knows nothing of the critique; when it fails, the critique still deserves its turn.
+    merged = decided.round == 1 and drafts > 1
+    return best, None if merged and decided.round < policy.max_rounds else "no_gain"
+
+
+def _no_review(policy: Policy, draft: Completion, obstacle: Exception | None) -> StopReason | None:
+    """Say why the draft goes out unjudged, if so."""
+    if not policy.reviewed:
+        return "off"
+    if draft.tool_calls:
+        return "bypass"
+    return stop_reason(obstacle) if obstacle is not None else None
+
+
+def _enough(critique: Critique, rounds: int, policy: Policy) -> StopReason | None:
+    """Say why no further round is needed or possible, if so."""
+    if not critique.complete:
+        return stop_reason(critique.failure)
+    if critique.all_met:
+        return "all_met"
+    if not critique.unmet:
+        return "no_gain"  # what is merely unclear never triggers a revision
+    if rounds >= policy.max_rounds or critique.urgent_advice_stands:
+        return "max_rounds"  # in an emergency, urgent advice that stands does not wait for polish
+    return None
+
+
+def stop_reason(error: Exception | None) -> StopReason:
+    """Return the stop reason that a failure stands for."""
+    match error:
+        case DeadlinePassed():
+            return "deadline"
+        case Unparsable():
+            return "unparsable"
+        case _:
+            return "model_error"

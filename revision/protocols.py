@@ -1,0 +1,38 @@
+"""The seam between the loop and its steps."""
+
+from collections.abc import AsyncGenerator
+from typing import Protocol
+
+from models.messages import Completion
+from revision.critique import Critique, Finding
+from revision.events import Event
+from revision.review import Reviewed
+from revision.rubric import Rubric
+
+
+class Steps(Protocol):
+    """What the loop does, one method a step, each bound to one request.
+
+    Every method raises `ModelError` or `RevisionError` and nothing else.
+    """
+
+    def draft(self) -> AsyncGenerator[Event, None]:
+        """Yield events up to `Drafted`."""
+
+    def prepare(self) -> AsyncGenerator[Event, None]:
+        """Yield events up to `RubricReady` or `PreparationFailed`; never raises."""
+
+    async def judge(self, answer: str, rubric: Rubric) -> Critique:
+        """Judge an answer on every criterion, knowing of no earlier verdict."""
+
+    async def explain(self, best: Reviewed) -> tuple[Finding, ...]:
+        """Write what is wrong with the answer where it falls short."""
+
+    async def revise(self, best: Reviewed, findings: tuple[Finding, ...]) -> Completion:
+        """Write a better answer."""
+
+    async def merge(self, drafts: tuple[Completion, ...]) -> Completion:
+        """Write one answer from several drafts."""
+
+    def objection(self, best: Completion, candidate: Completion) -> str | None:
+        """Say why the candidate may not even be judged, if so."""

@@ -1,0 +1,81 @@
+"""Choosing among retrieved criteria: which serve a question, in what order.
+
+This is the whole rubric in `fast` mode, and what every other mode falls back on, so it must be
+good on its own.
+"""
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import replace
+
+from retrieval.retriever import Retrieved
+from revision.rubric import Criterion, Rubric, from_bank, from_principle
+
+SIZE = 12
+"""Criteria in a rubric of retrieved ones: what a judge can check at the price of a short answer."""
+
+PER_ORIGIN = 3
+"""More criteria than this from one principle or entry would crowd out the others."""
+
+STANDING_SCORE = 0.3
+"""What a principle that always applies weighs against the cosine of one that was found."""
+
+EMERGENCY_FROM = 0.5
+"""Even odds, as a red flag gives. The classifier's own lower threshold finds nine emergencies in
+ten but is wrong as often as right: enough to show a principle, not to demand a referral."""
+
+VERBATIM_FLOOR = 0.6
+"""A bank entry's criteria name its own facts; they serve word for word only this near."""
+
+
+def candidates(retrieved: Retrieved) -> tuple[Criterion, ...]:
+    """Return all retrieved criteria, those that matter most first; no text twice."""
+    weighed = sorted(_weighed(retrieved), key=lambda pair: -pair[0])
+    found: dict[str, Criterion] = {}
+    for _, criterion in weighed:
+        found.setdefault(criterion.text.casefold(), criterion)
+    return tuple(found.values())
+
+
+def as_they_are(retrieved: Retrieved, *, size: int = SIZE) -> Rubric:
+    """Return the rubric of the retrieved criteria, unworded."""
+    near = {example.entry.id for example in retrieved.examples if _is_near(example.similarity)}
+    usable = (one for one in candidates(retrieved) if one.source is None or one.source in near)
+    return Rubric(criteria=_spread(usable, size), made_by="retrieval")
+
+
+def in_order(criteria: Iterable[Criterion]) -> tuple[Criterion, ...]:
+    """Return criteria in judging order: urgent, critical, then by points."""
+    return tuple(sorted(criteria, key=lambda one: (not one.urgent, not one.critical, -one.points)))
+
+
+def _weighed(retrieved: Retrieved) -> Iterable[tuple[float, Criterion]]:
+    emergency = retrieved.scenario.probability("urgency", "emergent") >= EMERGENCY_FROM
+    for hit in retrieved.principles:
+        score = STANDING_SCORE if hit.principle.always else hit.score
+        for check in hit.principle.criteria:
+            criterion = from_principle(hit.principle, check)
+            if not emergency:
+                criterion = replace(criterion, urgent=False)
+            yield (1.0 if criterion.urgent else 0.0) + score * criterion.points, criterion
+    for example in retrieved.examples:
+        for line in example.entry.rubric:
+            criterion = from_bank(example.entry, line)
+            yield example.similarity * criterion.points, criterion
+
+
+def _spread(criteria: Iterable[Criterion], size: int) -> tuple[Criterion, ...]:
+    taken: list[Criterion] = []
+    used: Counter[str] = Counter()
+    for criterion in criteria:
+        origin = criterion.source or criterion.principle or ""
+        if used[origin] < PER_ORIGIN:
+            used[origin] += 1
+            taken.append(criterion)
+        if len(taken) == size:
+            break
+    return in_order(taken)
+
+
+def _is_near(similarity: float) -> bool:
+    return similarity >= VERBATIM_FLOOR

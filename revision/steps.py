@@ -1,0 +1,63 @@
+"""The steps of one request, bound to its conversation, models and retriever."""
+
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass
+
+from models.messages import Completion
+from retrieval.retriever import Retriever
+from revision import guard
+from revision.case import Case
+from revision.critique import Critique, Finding
+from revision.draft import draft
+from revision.events import Drafted, Event
+from revision.explain import explain
+from revision.judge import judge
+from revision.prepare import prepare
+from revision.review import Reviewed
+from revision.revise import merge, revise
+from revision.rubric import Rubric
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelSteps:
+    """Implements `revision.protocols.Steps`. `given` is an answer that the caller already has."""
+
+    case: Case
+    retriever: Retriever
+    given: str | None = None
+
+    async def draft(self) -> AsyncGenerator[Event, None]:
+        """Yield events up to `Drafted`."""
+        if self.given is not None:
+            yield Drafted(drafts=(Completion(text=self.given, finish_reason="stop"),))
+            return
+        async for event in draft(self.case):
+            yield event
+
+    def prepare(self) -> AsyncGenerator[Event, None]:
+        """Yield events up to `RubricReady` or `PreparationFailed`."""
+        return prepare(self.case, self.retriever)
+
+    async def judge(self, answer: str, rubric: Rubric) -> Critique:
+        """Judge an answer on every criterion."""
+        return await judge(self.case, answer, rubric)
+
+    async def explain(self, best: Reviewed) -> tuple[Finding, ...]:
+        """Write what is wrong with the answer; nothing in modes that save the call."""
+        if best.critique is None or not self.case.policy.explains:
+            return ()
+        return await explain(self.case, best.answer.text, best.critique)
+
+    async def revise(self, best: Reviewed, findings: tuple[Finding, ...]) -> Completion:
+        """Write a better answer."""
+        if best.critique is None:
+            raise ValueError("an answer is revised only after its critique")
+        return await revise(self.case, best.answer.text, best.critique, findings)
+
+    async def merge(self, drafts: tuple[Completion, ...]) -> Completion:
+        """Write one answer from several drafts."""
+        return await merge(self.case, tuple(one.text for one in drafts))
+
+    def objection(self, best: Completion, candidate: Completion) -> str | None:
+        """Say why the candidate may not even be judged, if so."""
+        return guard.objection(best, candidate, self.case.conversation, self.case.options)

@@ -1,0 +1,146 @@
+"""Step: the rubric for one question, from retrieved principles and physicians' criteria.
+
+By analogy, not from imagination: in this project's pilot a rubric imagined from general
+principles repaired next to nothing, one worded after physicians' criteria for similar questions
+repaired most. Retrieved criteria are picked by id, which costs a few tokens each; only what is
+new is worded.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+from pydantic import Field, TypeAdapter
+
+from models.messages import Call, Json, JsonSchema
+from retrieval.retriever import Retrieved
+from revision.case import Case
+from revision.prompts import render
+from revision.rubric import Criterion, Rubric
+from revision.select import as_they_are, candidates, in_order
+from revision.structured import ask
+
+SHOWN = 24
+"""Criteria that the prompt shows to pick from."""
+MOST_NEW = 5
+LEAST = 6
+MOST = 16
+REPLY_TOKENS = 600
+FEWEST_WORDS = 4
+"""A criterion of fewer words cannot say what to look for."""
+LONGEST_QUESTION = 200
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewCriterion:
+    """A criterion that the model words."""
+
+    criterion: Annotated[str, Field(max_length=400)]
+    points: Annotated[int, Field(ge=1, le=10)]
+    kind: Literal["require", "forbid"]
+    critical: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Proposal:
+    """What the model replies: ids to keep and criteria to add."""
+
+    keep: tuple[str, ...]
+    new: tuple[NewCriterion, ...]
+
+
+_FORM = TypeAdapter(Proposal)
+
+
+async def synthesize(case: Case, retrieved: Retrieved) -> Rubric:
+    """Return the rubric for this conversation; it has not seen any draft.
+
+    Raises:
+        Unparsable, DeadlinePassed, ModelError: the model made none.
+
+    """
+    shown = {f"c{number}": one for number, one in enumerate(candidates(retrieved)[:SHOWN], 1)}
+    instruction = render(
+        "rubric",
+        nonce=case.nonce,
+        candidates=[
+            {"id": key, "text": one.text, "kind": one.kind, "points": one.points}
+            for key, one in shown.items()
+        ],
+        questions=[
+            example.entry.messages[-1].content[:LONGEST_QUESTION] for example in retrieved.examples
+        ],
+        most_new=MOST_NEW,
+    )
+    call = Call(
+        step="rubric",
+        messages=case.conversation.with_instruction(instruction),
+        max_tokens=REPLY_TOKENS,
+        temperature=0.2,
+        schema=_schema(tuple(shown)),
+    )
+    proposal = await ask(case.calls, "rubric", call, _FORM)
+    return assemble(proposal, shown, fallback=as_they_are(retrieved))
+
+
+def assemble(proposal: Proposal, shown: Mapping[str, Criterion], *, fallback: Rubric) -> Rubric:
+    """Freeze a proposal: unknown ids and unusable criteria are dropped, gaps filled.
+
+    In an emergency the urgent criteria are in the rubric whatever the model proposed.
+    """
+    urgent = [one for one in fallback.criteria if one.urgent]
+    kept = [shown[key] for key in dict.fromkeys(proposal.keep) if key in shown]
+    new = [_worded(one) for one in proposal.new[:MOST_NEW] if _is_usable(one)]
+    chosen: dict[str, Criterion] = {}
+    for criterion in (*urgent, *new, *kept):
+        chosen.setdefault(criterion.text.casefold(), criterion)
+    if not new and not kept:
+        return fallback
+    for criterion in fallback.criteria:
+        if len(chosen) >= LEAST:
+            break
+        chosen.setdefault(criterion.text.casefold(), criterion)
+    return Rubric(criteria=in_order(list(chosen.values())[:MOST]), made_by="synthesis")
+
+
+def _worded(one: NewCriterion) -> Criterion:
+    return Criterion(
+        text=" ".join(one.criterion.split()),
+        points=one.points,
+        kind=one.kind,
+        critical=one.critical,
+    )
+
+
+def _is_usable(one: NewCriterion) -> bool:
+    words = [word for word in one.criterion.split() if any(map(str.isalpha, word))]
+    # Some scripts put no spaces between words; there, length speaks.
+    spaceless = not one.criterion.isascii() and len(one.criterion) >= 2 * FEWEST_WORDS
+    return len(set(words)) >= FEWEST_WORDS or spaceless
+
+
+def _schema(ids: tuple[str, ...]) -> JsonSchema:
+    text: dict[str, Json] = {"type": "string", "minLength": 12, "maxLength": 240}
+    criterion: dict[str, Json] = {
+        "type": "object",
+        "properties": {
+            "criterion": text,
+            "points": {"type": "integer", "minimum": 1, "maximum": 10},
+            "kind": {"enum": ["require", "forbid"]},
+            "critical": {"type": "boolean"},
+        },
+        "required": ["criterion", "points", "kind", "critical"],
+        "additionalProperties": False,
+    }
+    return JsonSchema(
+        name="rubric",
+        schema={
+            "type": "object",
+            "properties": {
+                "keep": {"type": "array", "items": {"enum": list(ids)}, "maxItems": MOST},
+                "new": {"type": "array", "items": criterion, "maxItems": MOST_NEW},
+            },
+            "required": ["keep", "new"],
+            "additionalProperties": False,
+        },
+    )
