@@ -32,7 +32,6 @@ def raise_emergent(urgency: NDArray[np.float64]) -> NDArray[np.float64]:
     return raised
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 @dataclass(frozen=True, slots=True)
 class _Head:
     weights: NDArray[np.float64]  # (labels, DIMENSION)
