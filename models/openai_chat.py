@@ -70,7 +70,7 @@ class Assembly:
     def __init__(self) -> None:
         self._text: list[str] = []
         self._reasoning: list[str] = []
-        self._tool_calls: list[Json] = []
+        self._tool_calls: dict[int, dict[str, Json]] = {}
         self._finish_reason: str | None = None
         self._usage = Usage()
 
@@ -89,7 +89,8 @@ class Assembly:
             return Delta()
         choice = chunk.choices[0]
         self._finish_reason = choice.finish_reason or self._finish_reason
-        self._tool_calls.extend(choice.delta.tool_calls or ())
+        for fragment in choice.delta.tool_calls or ():
+            self._add_tool_call(fragment)
         delta = Delta(text=choice.delta.words(), reasoning=choice.delta.thinking())
         self._text.append(delta.text)
         self._reasoning.append(delta.reasoning)
@@ -109,5 +110,22 @@ class Assembly:
             finish_reason=self._finish_reason,
             usage=self._usage,
             reasoning="".join(self._reasoning),
-            tool_calls=tuple(self._tool_calls),
+            tool_calls=tuple(call for _, call in sorted(self._tool_calls.items())),
         )
+
+    def _add_tool_call(self, fragment: Json) -> None:
+        """Join a fragment to its call: the first one names it, the arguments come in pieces."""
+        if not isinstance(fragment, Mapping):
+            return
+        index = fragment.get("index")
+        place = index if isinstance(index, int) else len(self._tool_calls)
+        function = fragment.get("function")
+        piece = function if isinstance(function, Mapping) else {}
+        call = self._tool_calls.setdefault(
+            place, {"id": fragment.get("id"), "type": "function", "function": {}}
+        )
+        known = call["function"]
+        before = known if isinstance(known, Mapping) else {}
+        arguments = f"{before.get('arguments') or ''}{piece.get('arguments') or ''}"
+        name = before.get("name") or piece.get("name")
+        call["function"] = {"name": name, "arguments": arguments}

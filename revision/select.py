@@ -24,7 +24,7 @@ EMERGENCY_FROM = 0.5
 """Even odds, as a red flag gives. The classifier's own lower threshold finds nine emergencies in
 ten but is wrong as often as right: enough to show a principle, not to demand a referral."""
 
-VERBATIM_FLOOR = 0.6
+VERBATIM_FLOOR = 0.55
 """A bank entry's criteria name its own facts; they serve word for word only this near."""
 
 
@@ -39,9 +39,16 @@ def candidates(retrieved: Retrieved) -> tuple[Criterion, ...]:
 
 def as_they_are(retrieved: Retrieved, *, size: int = SIZE) -> Rubric:
     """Return the rubric of the retrieved criteria, unworded."""
-    near = {example.entry.id for example in retrieved.examples if _is_near(example.similarity)}
-    usable = (one for one in candidates(retrieved) if one.source is None or one.source in near)
+    usable = (one for one in candidates(retrieved) if may_serve_verbatim(one, retrieved))
     return Rubric(criteria=_spread(usable, size), made_by="retrieval")
+
+
+def may_serve_verbatim(criterion: Criterion, retrieved: Retrieved) -> bool:
+    """Say whether a criterion may be used as it is, or only as an example to word others by."""
+    return criterion.source is None or any(
+        example.entry.id == criterion.source and example.similarity >= VERBATIM_FLOOR
+        for example in retrieved.examples
+    )
 
 
 def in_order(criteria: Iterable[Criterion]) -> tuple[Criterion, ...]:
@@ -75,7 +82,3 @@ def _spread(criteria: Iterable[Criterion], size: int) -> tuple[Criterion, ...]:
         if len(taken) == size:
             break
     return in_order(taken)
-
-
-def _is_near(similarity: float) -> bool:
-    return similarity >= VERBATIM_FLOOR

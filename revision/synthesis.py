@@ -6,6 +6,7 @@ repaired most. Retrieved criteria are picked by id, which costs a few tokens eac
 new is worded.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Literal
@@ -17,7 +18,7 @@ from retrieval.retriever import Retrieved
 from revision.case import Case
 from revision.prompts import render
 from revision.rubric import Criterion, Rubric
-from revision.select import as_they_are, candidates, in_order
+from revision.select import as_they_are, candidates, in_order, may_serve_verbatim
 from revision.structured import ask
 
 SHOWN = 24
@@ -50,6 +51,8 @@ class Proposal:
 
 
 _FORM = TypeAdapter(Proposal)
+_ECHO = re.compile(r"\W*c\d+\b")
+"""A weak model repeats an id where it should word a criterion."""
 
 
 async def synthesize(case: Case, retrieved: Retrieved) -> Rubric:
@@ -59,7 +62,9 @@ async def synthesize(case: Case, retrieved: Retrieved) -> Rubric:
         Unparsable, DeadlinePassed, ModelError: the model made none.
 
     """
-    shown = {f"c{number}": one for number, one in enumerate(candidates(retrieved)[:SHOWN], 1)}
+    found = candidates(retrieved)[:SHOWN]
+    pickable = (one for one in found if may_serve_verbatim(one, retrieved))
+    shown = {f"c{number}": one for number, one in enumerate(pickable, 1)}
     instruction = render(
         "rubric",
         nonce=case.nonce,
@@ -67,8 +72,12 @@ async def synthesize(case: Case, retrieved: Retrieved) -> Rubric:
             {"id": key, "text": one.text, "kind": one.kind, "points": one.points}
             for key, one in shown.items()
         ],
-        questions=[
-            example.entry.messages[-1].content[:LONGEST_QUESTION] for example in retrieved.examples
+        examples=[
+            {
+                "question": example.entry.messages[-1].content[:LONGEST_QUESTION],
+                "criteria": [one.text for one in found if one.source == example.entry.id],
+            }
+            for example in retrieved.examples
         ],
         most_new=MOST_NEW,
     )
@@ -113,6 +122,8 @@ def _worded(one: NewCriterion) -> Criterion:
 
 
 def _is_usable(one: NewCriterion) -> bool:
+    if _ECHO.match(one.criterion):
+        return False
     words = [word for word in one.criterion.split() if any(map(str.isalpha, word))]
     # Some scripts put no spaces between words; there, length speaks.
     spaceless = not one.criterion.isascii() and len(one.criterion) >= 2 * FEWEST_WORDS

@@ -1,0 +1,1 @@
+"""The edge: HTTP, settings, metrics, and the command line."""

@@ -1,0 +1,75 @@
+"""The application: everything that is wired, in one place."""
+
+import logging
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+
+from models import embedded
+from models.errors import EmbedderError, ModelError
+from retrieval.errors import RetrievalError
+from revision.errors import RevisionError
+from server.errors import ApiError, NotReady, on_error
+from server.metrics import Metrics
+from server.middleware import RequestScope
+from server.routes import chat, critiques, health, models, principles
+from server.services import Services, open_services
+from server.settings import Settings
+from server.version import package_version
+
+log = logging.getLogger("clinalign")
+
+
+def create_app(settings: Settings, services: Services | None = None) -> FastAPI:
+    """Return the application. Services that are handed in stay their giver's to close."""
+    metrics = services.metrics if services else Metrics()
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[Mapping[str, Services]]:
+        if services is not None:
+            yield {"services": services}
+            return
+        async with open_services(settings, metrics) as opened:
+            await _tell(opened)
+            yield {"services": opened}
+
+    app = FastAPI(
+        title="clinalign-serve",
+        version=package_version(),
+        description="Answers to health questions, drafted, critiqued, revised and re-checked.",
+        lifespan=lifespan,
+        max_body_size=settings.max_body_bytes,
+    )
+    app.add_middleware(RequestScope, metrics=metrics)
+    for kind in (
+        ApiError,
+        ModelError,
+        RevisionError,
+        RetrievalError,
+        EmbedderError,
+        RequestValidationError,
+        HTTPException,
+    ):
+        app.add_exception_handler(kind, on_error)
+    for part in (chat, critiques, models, principles, health):
+        app.include_router(part.router)
+    return app
+
+
+async def _tell(services: Services) -> None:
+    """Log what serves, and what keeps it from serving."""
+    try:
+        await services.shelf.retriever()
+    except NotReady as error:
+        log.error("%s", error.message)  # noqa: TRY400  # the message says all
+    try:
+        names = ", ".join(card.id for card in await services.catalog.cards())
+    except ModelError as error:
+        log.error("upstream: %s; waiting for it to come up", error)  # noqa: TRY400  # likewise
+    else:
+        log.info("models: %s", names)
+    if services.settings.is_demo:
+        log.warning("%s", embedded.WARNING)

@@ -1,0 +1,132 @@
+"""The model ids that clients may name, and what each means.
+
+For an upstream model NAME: NAME reviews in `standard` mode, NAME-fast, NAME-thorough and
+NAME-draft in theirs. An exact upstream id beats a reading as suffix.
+"""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from models.errors import ModelError, ModelUnavailable
+from models.wire import ModelCard
+from revision.policy import Mode
+from server.errors import UnknownModel
+
+FRESH_S = 30.0
+SUFFIXES: dict[str, Mode] = {"-fast": "fast", "-thorough": "thorough", "-draft": "draft"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Choice:
+    """What a model id means."""
+
+    model: str
+    mode: Mode
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listed:
+    """A model id as `/v1/models` shows it; `context` in tokens where known."""
+
+    id: str
+    choice: Choice
+    context: int | None
+
+
+class Catalog:
+    """Knows the upstream's models; asks again when what it knows is old.
+
+    `only` narrows them to one. A model server that is down keeps the list it had.
+    """
+
+    def __init__(
+        self,
+        fetch: Callable[[], Awaitable[tuple[ModelCard, ...]]],
+        *,
+        only: str | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._fetch = fetch
+        self._only = only
+        self._clock = clock
+        self._cards: tuple[ModelCard, ...] = ()
+        self._asked_at: float | None = None
+        self._asking = asyncio.Lock()
+
+    async def cards(self) -> tuple[ModelCard, ...]:
+        """Return the upstream's models.
+
+        Raises:
+            ModelError: the upstream was never reached, and is not now.
+
+        """
+        async with self._asking:
+            if self._is_old():
+                await self._ask()
+            return self._cards
+
+    async def check(self) -> None:
+        """Ask the upstream now.
+
+        Raises:
+            ModelError: it does not answer, or lacks the model that the settings name.
+
+        """
+        async with self._asking:
+            self._cards = self._chosen(await self._fetch())
+            self._asked_at = self._clock()
+
+    async def resolve(self, model_id: str) -> Choice:
+        """Return what the id means.
+
+        Raises:
+            UnknownModel: there is no such model.
+            ModelError: the upstream was never reached.
+
+        """
+        names = {card.id for card in await self.cards()}
+        if model_id in names:
+            return Choice(model=model_id, mode="standard")
+        for suffix, mode in SUFFIXES.items():
+            name = model_id.removesuffix(suffix)
+            if name != model_id and name in names:
+                return Choice(model=name, mode=mode)
+        raise UnknownModel
+
+    async def listed(self) -> tuple[Listed, ...]:
+        """Return every id that `resolve` knows, each model's plain name first.
+
+        Raises:
+            ModelError: the upstream was never reached.
+
+        """
+        ids: dict[str, Listed] = {}
+        cards = await self.cards()
+        for card in cards:
+            context = card.context_length()
+            readings: dict[str, Mode] = {"": "standard", **SUFFIXES}
+            for suffix, mode in readings.items():
+                choice = Choice(model=card.id, mode=mode)
+                listed = Listed(id=card.id + suffix, choice=choice, context=context)
+                if not suffix or all(listed.id != other.id for other in cards):
+                    ids.setdefault(listed.id, listed)
+        return tuple(ids.values())
+
+    def _is_old(self) -> bool:
+        return self._asked_at is None or self._clock() - self._asked_at > FRESH_S
+
+    async def _ask(self) -> None:
+        try:
+            self._cards = self._chosen(await self._fetch())
+        except ModelError:
+            if not self._cards:
+                raise
+        self._asked_at = self._clock()
+
+    def _chosen(self, cards: tuple[ModelCard, ...]) -> tuple[ModelCard, ...]:
+        chosen = tuple(card for card in cards if self._only in {None, card.id})
+        if not chosen:
+            raise ModelUnavailable("the model server does not offer the model that is configured")
+        return chosen

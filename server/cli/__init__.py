@@ -1,0 +1,52 @@
+"""The command line. Errors are one clear line on standard error; status 1 failed, 2 wrong usage."""
+
+import sys
+
+import click
+import typer
+
+from models.errors import EmbedderError, ModelError
+from retrieval.errors import RetrievalError
+from revision.errors import RevisionError
+from server.cli import ask, doctor, principles, serve
+from server.errors import ApiError
+from server.settings import SettingsInvalid
+
+FAILED, WRONG_USAGE, INTERRUPTED = 1, 2, 130
+
+app = typer.Typer(
+    name="clinalign-serve",
+    help="Answers to health questions: drafted, critiqued, revised and re-checked.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+app.command("serve")(serve.serve)
+app.command("ask")(ask.ask)
+app.command("doctor")(doctor.doctor)
+app.add_typer(principles.app, name="principles")
+
+
+def main() -> None:
+    """Run a command and leave with its status."""
+    try:
+        status: object = app(standalone_mode=False)
+    except click.UsageError as error:
+        _fail(error.format_message(), WRONG_USAGE)
+    except SettingsInvalid as error:
+        _fail(str(error), WRONG_USAGE)
+    except (ModelError, RevisionError, RetrievalError, EmbedderError, ApiError, OSError) as error:
+        _fail(str(error), FAILED)
+    except click.exceptions.Exit as leaving:
+        sys.exit(leaving.exit_code)
+    except (KeyboardInterrupt, click.Abort):
+        sys.exit(INTERRUPTED)
+    else:
+        sys.exit(status if isinstance(status, int) else 0)
+
+
+def _fail(message: str, status: int) -> None:
+    line = " ".join(message.split())
+    print(f"clinalign-serve: {line}", file=sys.stderr)  # noqa: T201  # a command's one error line
+    sys.exit(status)

@@ -1,0 +1,122 @@
+"""`clinalign-serve principles`: the library and its index."""
+
+import shutil
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import orjson
+import typer
+
+from models.embedder import SentenceEmbedder
+from retrieval import principles as library_file
+from retrieval.errors import RetrievalError
+from retrieval.open import build_indexes
+from retrieval.principles import Library, Principle, load_library
+from server.cli.options import Config
+from server.routes.principles import principle_body
+from server.services import open_library, places
+from server.settings import load_settings
+
+app = typer.Typer(
+    help="The principle library and its index.", no_args_is_help=True, rich_markup_mode=None
+)
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+@app.command("list")
+def list_all(as_json: AsJson = False, config: Config = None) -> None:
+    """List the principles in use."""
+    for principle in _library(config):
+        _print(principle, as_json=as_json)
+
+
+@app.command("show")
+def show(
+    principle_id: Annotated[str, typer.Argument(metavar="ID")],
+    as_json: AsJson = False,
+    config: Config = None,
+) -> None:
+    """Show one principle in full."""
+    principle = _library(config).find(principle_id)
+    if principle is None:
+        raise RetrievalError(
+            f"there is no principle {principle_id!r}; `clinalign-serve principles list` shows all"
+        )
+    if as_json:
+        _print(principle, as_json=True)
+        return
+    lines = [principle.id, principle.title, "", principle.text, ""]
+    lines += [f"{name}: {', '.join(of)}" for name, of in principle.dimensions.items() if of]
+    lines += ["applies always"] if principle.always else []
+    for check in principle.criteria:
+        kind = "must" if check.kind == "require" else "must not"
+        critical = ", critical" if check.critical else ""
+        lines.append(f"- [{kind}, {check.points} points{critical}] {check.criterion}")
+    lines += [f"source: {source.label} {source.url}".rstrip() for source in principle.sources]
+    _write("\n".join(lines))
+
+
+@app.command("search")
+def search(
+    text: Annotated[str, typer.Argument(help="What to search for.")],
+    k: Annotated[int, typer.Option("-k", min=1, max=100, help="How many.")] = 8,
+    as_json: AsJson = False,
+    config: Config = None,
+) -> None:
+    """Find the principles nearest to a text."""
+    if not text.strip():
+        raise typer.BadParameter("the text is empty", param_hint="text")
+    for hit in open_library(load_settings(config)).search(text, limit=k):
+        if as_json:
+            body = {**principle_body(hit.principle), "score": round(hit.score, 4)}
+            _write(orjson.dumps(body).decode())
+        else:
+            _write(f"{hit.score:.3f}  {hit.principle.id}  {hit.principle.title}")
+
+
+@app.command("validate")
+def validate(
+    file: Annotated[Path, typer.Argument(help="A principle file.")] = library_file.DEFAULT_FILE,
+) -> None:
+    """Check a principle file; the first fault is named by line and field."""
+    library = load_library(file)
+    criteria = sum(len(principle.criteria) for principle in library)
+    _write(f"{file.name}: {len(library)} principles, {criteria} criteria, no faults")
+
+
+@app.command("build")
+def build(
+    file: Annotated[
+        Path | None, typer.Argument(help="A principle file to put into use; else the bundled one.")
+    ] = None,
+    config: Config = None,
+) -> None:
+    """Build the indexes, unless those there are fit; with FILE, put that library into use."""
+    settings = load_settings(config)
+    copy = settings.index_dir / "principles.jsonl"
+    if file is not None:
+        load_library(file)
+        settings.index_dir.mkdir(parents=True, exist_ok=True)
+        if not copy.exists() or not file.samefile(copy):
+            shutil.copyfile(file, copy)
+    else:
+        copy.unlink(missing_ok=True)
+    library, bank = build_indexes(places(settings), SentenceEmbedder(settings.embedder))
+    _write(f"{len(library)} principles and {len(bank)} rubrics indexed in {settings.index_dir}")
+
+
+def _library(config: Path | None) -> Library:
+    return load_library(places(load_settings(config)).principles)
+
+
+def _print(principle: Principle, *, as_json: bool) -> None:
+    if as_json:
+        _write(orjson.dumps(principle_body(principle)).decode())
+    else:
+        _write(f"{principle.id}  {principle.title}")
+
+
+def _write(line: str) -> None:
+    sys.stdout.write(line + "\n")

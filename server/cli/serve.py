@@ -1,0 +1,86 @@
+"""`clinalign-serve serve`: the gateway."""
+
+import ipaddress
+import socket
+from typing import Annotated
+
+import typer
+import uvicorn
+
+from server.app import create_app
+from server.cli.options import Config, Engine, JudgeModel, JudgeUpstream, UpstreamModel, Upstreams
+from server.log import configure
+from server.settings import Settings, SettingsInvalid, load_settings
+
+KEEP_ALIVE_S = 75
+DRAIN_S = 30
+
+
+def serve(
+    upstream: Upstreams = None,
+    upstream_model: UpstreamModel = None,
+    engine: Engine = None,
+    judge_upstream: JudgeUpstream = None,
+    judge_model: JudgeModel = None,
+    host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
+    port: Annotated[int | None, typer.Option(help="Port to listen on.")] = None,
+    unprotected: Annotated[
+        bool, typer.Option("--unprotected", help="Listen beyond loopback without API keys.")
+    ] = False,
+    config: Config = None,
+) -> None:
+    """Serve the OpenAI-compatible API."""
+    settings = load_settings(
+        config,
+        upstream=upstream,
+        upstream_model=upstream_model,
+        engine=engine,
+        judge_upstream=judge_upstream,
+        judge_model=judge_model,
+        host=host,
+        port=port,
+        unprotected=unprotected or None,
+    )
+    if not settings.unprotected and not _is_loopback(settings.host):
+        raise SettingsInvalid(
+            f"{settings.host} can be reached from outside, and this version has no API keys: "
+            "listen on 127.0.0.1 behind a proxy that checks them, or pass --unprotected"
+        )
+    configure(settings.log_level)
+    with _listen(settings) as listener:
+        server = uvicorn.Server(
+            uvicorn.Config(
+                create_app(settings),
+                log_config=None,
+                access_log=False,
+                server_header=False,
+                timeout_keep_alive=KEEP_ALIVE_S,
+                timeout_graceful_shutdown=DRAIN_S,
+            )
+        )
+        server.run(sockets=[listener])
+        if not server.started:
+            raise OSError("the server did not start; see the lines above")
+
+
+def _listen(settings: Settings) -> socket.socket:
+    """Bind before anything heavy is loaded, so that a taken port is told at once."""
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((settings.host, settings.port))
+    except OSError as error:
+        listener.close()
+        place = f"{settings.host}:{settings.port}"
+        raise OSError(f"cannot listen on {place}: {error.strerror or error}") from None
+    return listener
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

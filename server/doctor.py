@@ -1,0 +1,124 @@
+"""Checks of everything an answer needs, each with what mends it."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Literal
+
+from models import embedded
+from models.errors import EmbedderError, ModelError
+from models.messages import Call, JsonSchema, Message
+from models.openai_chat import OpenAIChatModel
+from models.yes_no import TOP_LOGPROBS, yes_probability
+from retrieval.errors import RetrievalError
+from server.metrics import Metrics
+from server.services import Services, open_library, open_services
+from server.settings import Settings
+
+Level = Literal["ok", "warn", "fail"]
+SMALL_CONTEXT = 8192
+PROBE_S = 60.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """The outcome of one check."""
+
+    level: Level
+    subject: str
+    text: str
+
+
+async def examine(settings: Settings) -> AsyncIterator[Finding]:
+    """Yield findings as they are made."""
+    yield await asyncio.to_thread(_library, settings)
+    if settings.is_demo:
+        yield Finding(level="warn", subject="engine", text=embedded.WARNING)
+    try:
+        async with open_services(settings, Metrics()) as services:
+            async for finding in _upstream(services):
+                yield finding
+    except ModelError as error:
+        yield Finding(level="fail", subject="engine", text=str(error))
+
+
+def _library(settings: Settings) -> Finding:
+    try:
+        retriever = open_library(settings)
+    except (RetrievalError, EmbedderError) as error:
+        return Finding(level="fail", subject="principles", text=str(error))
+    counts = f"{len(retriever.library)} principles, {len(retriever.bank)} rubrics"
+    text = f"{counts}, exact index, embedder {retriever.embedder.id}"
+    return Finding(level="ok", subject="principles", text=text)
+
+
+async def _upstream(services: Services) -> AsyncIterator[Finding]:
+    try:
+        cards = await services.catalog.cards()
+    except ModelError as error:
+        text = f"{error}; is it running, and is --upstream its base URL with /v1?"
+        yield Finding(level="fail", subject="upstream", text=text)
+        return
+    for card in cards:
+        context = card.context_length()
+        told = f"context {context} tokens" if context else "does not tell its context length"
+        small = context is not None and context < SMALL_CONTEXT
+        mend = f"; below {SMALL_CONTEXT}, long conversations cannot be reviewed" if small else ""
+        yield Finding(level="warn" if small else "ok", subject=f"model {card.id}", text=told + mend)
+    model = services.writer(cards[0].id)
+    yield await _probability(model)
+    yield await _schema(model)
+
+
+async def _probability(model: OpenAIChatModel) -> Finding:
+    question = "Is ice frozen water? Reply with one word: yes or no."
+    call = _probe(question, max_tokens=1, top_logprobs=TOP_LOGPROBS)
+    try:
+        completion = await model.complete(call)
+    except ModelError as error:
+        return Finding(level="fail", subject="judgements", text=str(error))
+    if not completion.first_token:
+        text = "no log-probabilities; verdicts rest on the word alone and are never unclear"
+        return Finding(level="warn", subject="judgements", text=text)
+    if yes_probability(completion) is None:
+        text = "the model says neither yes nor no at once; each judgement costs a second call"
+        return Finding(level="warn", subject="judgements", text=text)
+    return Finding(level="ok", subject="judgements", text="yes/no read from one token")
+
+
+async def _schema(model: OpenAIChatModel) -> Finding:
+    schema = JsonSchema(
+        name="probe",
+        schema={
+            "type": "object",
+            "properties": {"ok": {"type": "boolean"}},
+            "required": ["ok"],
+            "additionalProperties": False,
+        },
+    )
+    try:
+        completion = await model.complete(_probe("Say that all is well.", 40, schema=schema))
+    except ModelError as error:
+        return Finding(level="fail", subject="json schema", text=str(error))
+    if '"ok"' not in completion.text:
+        text = "response_format is ignored; rubrics and critiques may be unreadable"
+        return Finding(level="warn", subject="json schema", text=text)
+    return Finding(level="ok", subject="json schema", text="response_format is honoured")
+
+
+def _probe(
+    question: str,
+    max_tokens: int,
+    *,
+    schema: JsonSchema | None = None,
+    top_logprobs: int | None = None,
+) -> Call:
+    return Call(
+        step="probe",
+        messages=(Message(role="user", content=question),),
+        max_tokens=max_tokens,
+        temperature=0.0,
+        schema=schema,
+        top_logprobs=top_logprobs,
+        deadline=asyncio.get_running_loop().time() + PROBE_S,
+    )

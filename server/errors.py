@@ -1,0 +1,194 @@
+"""Every error a client can see: one form, one table.
+
+ApiError            an answer in OpenAI's error form
+├── InvalidRequest  400, naming the parameter
+├── UnknownModel    404
+├── NotReady        503 with Retry-After
+└── ReviewDegraded  502: the operator wants no answer rather than an unreviewed one
+
+Errors of the other packages are turned into these by `TABLE`. Messages say what to change; they
+never repeat what was sent, nor what the model server said, since both may be a patient's words.
+"""
+
+from dataclasses import dataclass
+
+from fastapi import Request
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+
+from models.errors import (
+    ContextOverflow,
+    EmbedderError,
+    MalformedReply,
+    ModelError,
+    ModelOverloaded,
+    ModelRejected,
+    ModelTimeout,
+    ModelUnavailable,
+)
+from models.messages import Json
+from retrieval.errors import RetrievalError
+from revision.errors import DeadlinePassed, EmptyDraft, RevisionError
+from server.json_response import JsonResponse
+
+RETRY_AFTER_S = 5
+
+
+class ApiError(Exception):
+    """An answer in OpenAI's error form.
+
+    `retry` is what a client's automatic retry should do: OpenAI's SDKs obey `x-should-retry`, and
+    repeating a whole loop that failed for good costs the user three loops.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        status: int,
+        kind: str,
+        code: str | None = None,
+        param: str | None = None,
+        retry: bool = False,
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.status = status
+        self.kind = kind
+        self.code = code
+        self.param = param
+        self.retry = retry
+
+    def to_wire(self) -> dict[str, Json]:
+        """Return the body."""
+        error = {"message": self.message, "type": self.kind, "param": self.param, "code": self.code}
+        return {"error": error}
+
+    def to_response(self) -> Response:
+        """Return the response."""
+        headers = {"x-should-retry": "true" if self.retry else "false"}
+        if self.retry:
+            headers["retry-after"] = str(RETRY_AFTER_S)
+        return JsonResponse(self.to_wire(), status_code=self.status, headers=headers)
+
+
+class InvalidRequest(ApiError):  # noqa: N818  # named after the state, as in the tree above
+    """The request cannot be served as it is."""
+
+    def __init__(self, message: str, *, param: str | None = None, code: str | None = None) -> None:
+        super().__init__(message, status=400, kind="invalid_request_error", param=param, code=code)
+
+
+class UnknownModel(ApiError):  # noqa: N818
+    """There is no such model."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "there is no such model; GET /v1/models lists those there are",
+            status=404,
+            kind="invalid_request_error",
+            param="model",
+            code="model_not_found",
+        )
+
+
+class NotReady(ApiError):  # noqa: N818
+    """The gateway cannot review yet."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(
+            f"not ready: {reason}", status=503, kind="server_error", code="not_ready", retry=True
+        )
+
+
+class ReviewDegraded(ApiError):  # noqa: N818
+    """The answer is unreviewed or still unsafe, and the operator wants none then."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "the answer could not be reviewed in full, and this server gives none then",
+            status=502,
+            kind="server_error",
+            code="review_degraded",
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """How an error of another package looks to a client; it keeps its own message."""
+
+    status: int
+    code: str
+    kind: str = "server_error"
+    retry: bool = False
+
+
+TABLE: dict[type[Exception], Row] = {
+    ContextOverflow: Row(status=400, code="context_length_exceeded", kind="invalid_request_error"),
+    ModelRejected: Row(status=400, code="upstream_rejected", kind="invalid_request_error"),
+    ModelOverloaded: Row(status=503, code="upstream_overloaded", retry=True),
+    ModelTimeout: Row(status=504, code="upstream_timeout"),
+    ModelUnavailable: Row(status=503, code="upstream_unavailable", retry=True),
+    MalformedReply: Row(status=502, code="upstream_malformed"),
+    ModelError: Row(status=502, code="upstream_error"),
+    DeadlinePassed: Row(status=504, code="deadline_exceeded"),
+    EmptyDraft: Row(status=502, code="empty_completion"),
+    RevisionError: Row(status=502, code="revision_failed"),
+    RetrievalError: Row(status=503, code="not_ready", retry=True),
+    EmbedderError: Row(status=503, code="not_ready", retry=True),
+}
+
+_OUR_CREDENTIALS = frozenset({401, 403})
+_NOT_THERE = 404
+
+
+def api_error(error: Exception) -> ApiError:
+    """Return what a client is told of an error; for an unknown one, that it is ours."""
+    if isinstance(error, ApiError):
+        return error
+    if isinstance(error, ModelRejected) and error.status in _OUR_CREDENTIALS | {_NOT_THERE}:
+        return ApiError(
+            "the model server does not accept this gateway's key or model; see `doctor`",
+            status=502,
+            kind="server_error",
+            code="upstream_misconfigured",
+        )
+    for known in type(error).__mro__:
+        if (row := TABLE.get(known)) is not None:
+            return ApiError(
+                str(error),
+                status=row.status,
+                kind=row.kind,
+                code=row.code,
+                retry=row.retry,
+            )
+    return ApiError(
+        "an internal error; the log has it under this answer's x-request-id",
+        status=500,
+        kind="server_error",
+        code="internal_error",
+    )
+
+
+HTTP_CODES: dict[int, tuple[str, str]] = {
+    404: ("not_found", "there is no such route"),
+    405: ("method_not_allowed", "the route does not have this method"),
+    413: ("body_too_large", "the request body is too large"),
+}
+
+
+async def on_error(_: Request, error: Exception) -> Response:
+    """Answer any error in OpenAI's form."""
+    if isinstance(error, RequestValidationError):
+        place = [str(part) for part in error.errors()[0]["loc"]][1:]
+        name = ".".join(place) or None
+        error = InvalidRequest(f"the parameter {name} has a wrong value or type", param=name)
+    if isinstance(error, HTTPException):
+        code, message = HTTP_CODES.get(error.status_code, ("http_error", "the request failed"))
+        answer = ApiError(
+            message, status=error.status_code, kind="invalid_request_error", code=code
+        ).to_response()
+        answer.headers.update(error.headers or {})
+        return answer
+    return api_error(error).to_response()

@@ -1,0 +1,63 @@
+"""Server-sent events to a client: frames, the response, and text cut into chunks."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+
+import orjson
+import regex
+from fastapi.sse import EventSourceResponse, format_sse_event
+from starlette.types import Receive, Scope, Send
+
+from models.messages import Json
+
+DONE = format_sse_event(data_str="[DONE]")
+HEADERS = {"cache-control": "no-cache", "x-accel-buffering": "no"}
+CHUNK = 48
+"""Characters of a chunk, about: small enough to read along, large enough to be cheap."""
+
+_GRAPHEME = regex.compile(r"\X")
+
+
+def frame(body: dict[str, Json]) -> bytes:
+    """Return a data frame."""
+    return format_sse_event(data_str=orjson.dumps(body).decode())
+
+
+def comment(text: str) -> bytes:
+    """Return a comment, which clients skip."""
+    return format_sse_event(comment=text, data_str=None)
+
+
+def pieces(text: str) -> Iterator[str]:
+    """Cut text into chunks at spaces where there are some, and never inside a character.
+
+    A character is what a reader takes for one: a letter with its marks, an emoji with its parts.
+    """
+    piece = ""
+    for grapheme in _GRAPHEME.findall(text):
+        piece += grapheme
+        if len(piece) >= CHUNK and (grapheme.isspace() or len(piece) >= 2 * CHUNK):
+            yield piece
+            piece = ""
+    if piece:
+        yield piece
+
+
+class EventStream(EventSourceResponse):
+    """A stream that closes what feeds it, even when the client leaves before the first byte."""
+
+    def __init__(
+        self,
+        content: AsyncIterator[bytes],
+        *,
+        close: Callable[[], Awaitable[None]],
+        headers: dict[str, str],
+    ) -> None:
+        super().__init__(content, headers={**HEADERS, **headers})
+        self._close = close
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send the stream."""
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            await self._close()

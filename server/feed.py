@@ -1,0 +1,88 @@
+"""A source of items that runs in a task of its own, so that its consumer can wait with a clock.
+
+A response must be able to say "still here" while the loop is silent, to answer with a real HTTP
+status if the loop fails at once, and to stop the loop the moment its client has gone.
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+Item = TypeVar("Item")
+
+
+@dataclass(frozen=True, slots=True)
+class _Ended:
+    error: Exception | None = None
+
+
+class Feed(Generic[Item]):
+    """The items of a generator, as they come. `close` must be called."""
+
+    def __init__(self, source: AsyncGenerator[Item, None]) -> None:
+        self._queue: asyncio.Queue[Item | _Ended] = asyncio.Queue()
+        self._early: list[Item | _Ended] = []
+        self._task = asyncio.create_task(self._pump(source))
+
+    async def settle(self, enough: Callable[[Item], bool], *, grace_s: float | None) -> None:
+        """Wait until an item is `enough`, the source ends, or the grace is over.
+
+        Items that came meanwhile are kept for `items`.
+
+        Raises:
+            Exception: what the source raised, if it failed within the grace.
+
+        """
+        try:
+            async with asyncio.timeout(grace_s):
+                while True:
+                    item = await self._queue.get()
+                    if isinstance(item, _Ended) and item.error is not None:
+                        raise item.error
+                    self._early.append(item)
+                    if isinstance(item, _Ended) or enough(item):
+                        return
+        except TimeoutError:
+            return
+
+    async def items(self, *, ping_s: float) -> AsyncGenerator[Item | None, None]:
+        """Yield the items, and None whenever nothing came for `ping_s` seconds.
+
+        Raises:
+            Exception: what the source raised.
+
+        """
+        while True:
+            item = await self._next(ping_s)
+            if not isinstance(item, _Ended):
+                yield item
+            elif item.error is not None:
+                raise item.error
+            else:
+                return
+
+    async def close(self) -> None:
+        """Stop the source and wait until it has stopped."""
+        self._task.cancel()
+        await asyncio.gather(self._task, return_exceptions=True)
+
+    async def _next(self, ping_s: float) -> Item | _Ended | None:
+        if self._early:
+            return self._early.pop(0)
+        try:
+            async with asyncio.timeout(ping_s):
+                return await self._queue.get()
+        except TimeoutError:
+            return None
+
+    async def _pump(self, source: AsyncGenerator[Item, None]) -> None:
+        try:
+            async with aclosing(source):
+                async for item in source:
+                    self._queue.put_nowait(item)
+        except Exception as error:  # noqa: BLE001  # carried over, and raised, to the consumer
+            self._queue.put_nowait(_Ended(error))
+        else:
+            self._queue.put_nowait(_Ended())

@@ -1,0 +1,191 @@
+"""One request as the gateway runs it: from the parsed body to the loop's steps and its events."""
+
+import asyncio
+import secrets
+import time
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass
+
+from models.messages import Json
+from retrieval.retriever import Retriever
+from revision.calls import Calls
+from revision.case import Case
+from revision.conversation import AnswerOptions, Conversation
+from revision.events import Event, Stopped
+from revision.loop import self_revise
+from revision.policy import Mode, Policy, policy_for
+from revision.review import Review
+from revision.steps import ModelSteps
+from server.catalog import Choice
+from server.errors import InvalidRequest
+from server.schemas import AnswerRequest, Asked, ChatRequest
+from server.services import Services
+from server.version import system_fingerprint
+
+OURS = frozenset(
+    {
+        "model",
+        "messages",
+        "revision",
+        "stream",
+        "stream_options",
+        "max_tokens",
+        "max_completion_tokens",
+        "temperature",
+        "seed",
+        "n",
+        "logprobs",
+        "top_logprobs",
+        "store",
+        "metadata",
+        "user",
+        "safety_identifier",
+        "prompt_cache_key",
+        "service_tier",
+        "prediction",
+    }
+)
+"""Fields that the gateway itself acts on, or that mean nothing to a model server."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """A request under way. `model` is the id the client named, `created` in Unix seconds."""
+
+    id: str
+    revision_id: str
+    model: str
+    created: int
+    started: float
+    fingerprint: str
+    policy: Policy
+    calls: Calls
+    steps: ModelSteps
+    services: Services
+    trace: bool = False
+    exposes_reasoning: bool = False
+
+    def first_token(self) -> None:
+        """Note that the first token of the final answer goes out now."""
+        seconds = time.perf_counter() - self.started
+        self.services.metrics.first_token_seconds.labels(self.policy.mode).observe(seconds)
+
+    async def events(self) -> AsyncGenerator[Event, None]:
+        """Run the loop; the metrics see every event."""
+        watch = self.services.metrics.watch()
+        try:
+            async with aclosing(self_revise(self.steps, self.policy)) as loop:
+                async for event in loop:
+                    watch.see(event)
+                    if isinstance(event, Stopped):
+                        self.services.metrics.finished(event.review, self.calls.records)
+                    yield event
+        finally:
+            watch.end()
+
+
+async def plan_chat(services: Services, body: ChatRequest) -> tuple[Choice, Mode]:
+    """Return the model and mode that a request names; `revision.mode` beats the id's suffix.
+
+    Raises:
+        UnknownModel, InvalidRequest, ModelError: it cannot be served.
+
+    """
+    choice = await services.catalog.resolve(body.model)
+    mode = body.revision.mode or choice.mode
+    if mode != "draft":
+        if body.n is not None and body.n > 1:
+            raise InvalidRequest("n must be 1 unless the mode is draft", param="n")
+        for name in ("logprobs", "top_logprobs"):
+            if getattr(body, name):
+                raise InvalidRequest(f"{name} is only there in the mode draft", param=name)
+    return choice, mode
+
+
+async def open_job(
+    services: Services, body: Asked, choice: Choice, mode: Mode, *, rounds: int | None = None
+) -> Job:
+    """Return the job of a reviewed request.
+
+    Raises:
+        NotReady: there are no principles to review by.
+
+    """
+    wishes = body.revision
+    retriever = await services.shelf.retriever()
+    policy = policy_for(
+        mode,
+        max_rounds=wishes.max_rounds if rounds is None else rounds,
+        top_k=wishes.top_k,
+        live_draft=wishes.expose == "reasoning" and isinstance(body, ChatRequest) and body.stream,
+    )
+    options = _options(services, body)
+    revision_id = f"rev_{secrets.token_hex(16)}"
+    writer = services.writer(choice.model)
+    deadline_s = (wishes.deadline_ms or services.settings.deadline_ms) / 1000
+    calls = Calls(
+        writer=writer,
+        judge=services.judge or writer,
+        deadline=asyncio.get_running_loop().time() + deadline_s,
+        seed=options.seed,
+        affinity=revision_id,
+        parallel=services.judgements_at_once,
+    )
+    case = Case(
+        conversation=Conversation(messages=body.turns()),
+        options=options,
+        policy=policy,
+        calls=calls,
+    )
+    return Job(
+        id=f"chatcmpl-{secrets.token_hex(14)}",
+        revision_id=revision_id,
+        model=body.model,
+        created=int(time.time()),
+        started=time.perf_counter(),
+        fingerprint=_fingerprint(services, choice.model, retriever),
+        policy=policy,
+        calls=calls,
+        steps=ModelSteps(
+            case=case,
+            retriever=retriever,
+            given=body.answer if isinstance(body, AnswerRequest) else None,
+        ),
+        services=services,
+        trace="trace" in wishes.include,
+        exposes_reasoning=wishes.expose == "reasoning",
+    )
+
+
+async def run(job: Job) -> tuple[Review, tuple[Event, ...]]:
+    """Run the job to its end and return the review, with all that happened.
+
+    Raises:
+        ModelError, RevisionError: there is no draft.
+
+    """
+    async with aclosing(job.events()) as events:
+        seen = [event async for event in events]
+    return review_in(seen), tuple(seen)
+
+
+def review_in(events: Sequence[Event]) -> Review:
+    """Return the review that the loop's events end with."""
+    return next(event.review for event in reversed(events) if isinstance(event, Stopped))
+
+
+def _options(services: Services, body: Asked) -> AnswerOptions:
+    if not isinstance(body, ChatRequest):
+        return AnswerOptions(max_tokens=services.answer_max_tokens)
+    sent: dict[str, Json] = body.model_dump(mode="json", exclude_unset=True)
+    return AnswerOptions(
+        max_tokens=body.answer_length() or services.answer_max_tokens,
+        temperature=body.temperature,
+        seed=body.seed,
+        other={name: value for name, value in sent.items() if name not in OURS},
+    )
+
+
+def _fingerprint(services: Services, model: str, retriever: Retriever) -> str:
+    return system_fingerprint(model, retriever.library.sha256, demo=services.settings.is_demo)

@@ -1,0 +1,140 @@
+"""Prometheus metrics, each a fold over the loop's events or over a finished request.
+
+A registry of its own for each application, nothing global. Labels take values from closed sets
+only: never a word of a user, a key, or an id.
+"""
+
+import time
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+from revision.calls import CallRecord
+from revision.events import Critiqued, Decided, Event, RubricReady, StageBegan
+from revision.review import Review
+
+SECONDS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 40, 80, 160, 320)
+
+
+class Metrics:
+    """The gateway's instruments."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self.responses = Counter(
+            "clinalign_http_responses",
+            "HTTP responses by route and status",
+            ("route", "status"),
+            registry=self.registry,
+        )
+        self.request_seconds = Histogram(
+            "clinalign_http_request_seconds",
+            "Seconds from request to last byte",
+            ("route",),
+            buckets=SECONDS,
+            registry=self.registry,
+        )
+        self.in_flight = Gauge(
+            "clinalign_http_requests_in_flight", "Requests being served", registry=self.registry
+        )
+        self.reviews = Counter(
+            "clinalign_reviews",
+            "Finished reviews by mode, status and stop reason",
+            ("mode", "status", "stop_reason"),
+            registry=self.registry,
+        )
+        self.first_token_seconds = Histogram(
+            "clinalign_time_to_first_token_seconds",
+            "Seconds from request to the first token of the final answer",
+            ("mode",),
+            buckets=SECONDS,
+            registry=self.registry,
+        )
+        self.stage_seconds = Histogram(
+            "clinalign_stage_seconds",
+            "Seconds from the start of a hidden stage to the next one's",
+            ("stage",),
+            buckets=SECONDS,
+            registry=self.registry,
+        )
+        self.verdicts = Counter(
+            "clinalign_verdicts", "Verdicts on drafts", ("verdict",), registry=self.registry
+        )
+        self.candidates = Counter(
+            "clinalign_candidates",
+            "Candidate answers, accepted or why not",
+            ("outcome",),
+            registry=self.registry,
+        )
+        self.rubrics = Counter(
+            "clinalign_rubrics",
+            "Rubrics by how they were made",
+            ("made_by",),
+            registry=self.registry,
+        )
+        self.tokens = Counter(
+            "clinalign_tokens", "Tokens spent by step", ("step", "type"), registry=self.registry
+        )
+        self.call_failures = Counter(
+            "clinalign_model_call_failures",
+            "Failed model calls by step and error",
+            ("step", "error"),
+            registry=self.registry,
+        )
+        self.client_gone = Counter(
+            "clinalign_clients_gone",
+            "Clients that left before their answer",
+            registry=self.registry,
+        )
+
+    def watch(self) -> "Watch":
+        """Return a fold over one request's events."""
+        return Watch(self)
+
+    def finished(self, review: Review, records: list[CallRecord]) -> None:
+        """Count a finished review and what it cost."""
+        self.reviews.labels(review.mode, review.status, review.stop_reason).inc()
+        self.spent(records)
+
+    def spent(self, records: list[CallRecord]) -> None:
+        """Count what calls have cost."""
+        for record in records:
+            self.tokens.labels(record.step, "prompt").inc(record.usage.prompt_tokens)
+            self.tokens.labels(record.step, "completion").inc(record.usage.completion_tokens)
+            self.tokens.labels(record.step, "cached").inc(record.usage.cached_tokens)
+            if record.error is not None:
+                self.call_failures.labels(record.step, record.error).inc()
+
+
+class Watch:
+    """Measures one request's stages as its events come by."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._metrics = metrics
+        self._stage: str | None = None
+        self._since = time.perf_counter()
+
+    def see(self, event: Event) -> None:
+        """Take one event."""
+        match event:
+            case StageBegan():
+                self._turn(event.stage)
+            case RubricReady():
+                self._metrics.rubrics.labels(event.rubric.made_by).inc()
+            case Critiqued() if event.round == 0:
+                for judgement in event.critique.judgements:
+                    self._metrics.verdicts.labels(judgement.verdict.value).inc()
+            case Decided():
+                self._metrics.candidates.labels(event.objection or "accepted").inc()
+            case _:
+                pass
+
+    def end(self) -> None:
+        """Close the last stage."""
+        self._turn(None)
+
+    def _turn(self, stage: str | None) -> None:
+        now = time.perf_counter()
+        # The draft, the search and the rubric overlap; only what runs alone has a time of its own.
+        if self._stage is not None:
+            self._metrics.stage_seconds.labels(self._stage).observe(now - self._since)
+        self._stage, self._since = stage, now

@@ -1,0 +1,238 @@
+"""The response bodies: OpenAI's forms with the `revision` extension."""
+
+from collections.abc import Iterable
+from typing import get_args
+
+from models.messages import Completion, Json, Usage
+from revision.calls import Step, total_usage, usage_by_step
+from revision.critique import Critique
+from revision.events import Critiqued, Decided, Event, Explained, Found
+from revision.review import Review
+from server.errors import ReviewDegraded
+from server.job import Job
+
+FINISH_REASONS = frozenset({"stop", "length", "tool_calls", "content_filter", "function_call"})
+NOTICE = "\n\nNote: this answer was not fully checked against clinical criteria. ({})"
+_WHY = {
+    "deadline": "There was not enough time.",
+    "model_error": "The reviewing step failed.",
+    "unparsable": "The reviewing step gave no usable verdict.",
+}
+
+
+def answer_of(job: Job, review: Review) -> Completion:
+    """Return the answer to send, by what the operator wants of degraded ones.
+
+    Raises:
+        ReviewDegraded: it is degraded, and the setting is `error`.
+
+    """
+    best = review.best.answer
+    policy = job.services.settings.on_degraded
+    if not review.degraded or policy == "mark":
+        return best
+    if policy == "error":
+        raise ReviewDegraded
+    if job.steps.case.options.wants_json:
+        return best
+    why = _WHY.get(review.stop_reason, "An important criterion is still not met.")
+    return Completion(
+        text=best.text + NOTICE.format(why),
+        finish_reason=best.finish_reason,
+        usage=best.usage,
+        reasoning=best.reasoning,
+        tool_calls=best.tool_calls,
+    )
+
+
+def completion_body(job: Job, review: Review, events: Iterable[Event]) -> dict[str, Json]:
+    """Return the chat completion.
+
+    Raises:
+        ReviewDegraded: as `answer_of`.
+
+    """
+    answer = answer_of(job, review)
+    message: dict[str, Json] = {"role": "assistant", "content": answer.text or None}
+    if answer.tool_calls:
+        message["tool_calls"] = list(answer.tool_calls)
+    else:
+        message["content"] = answer.text
+        message["refusal"] = None
+    if job.exposes_reasoning:
+        message["reasoning"] = message["reasoning_content"] = review.draft.answer.text
+    choice: dict[str, Json] = {
+        "index": 0,
+        "message": message,
+        "finish_reason": finish_reason(answer),
+        "logprobs": None,
+    }
+    return {
+        "id": job.id,
+        "object": "chat.completion",
+        "created": job.created,
+        "model": job.model,
+        "system_fingerprint": job.fingerprint,
+        "choices": [choice],
+        "usage": usage_body(total_usage(job.calls.records)),
+        "revision": extension(job, review, events),
+    }
+
+
+def revision_body(kind: str, job: Job, review: Review, events: Iterable[Event]) -> dict[str, Json]:
+    """Return the answer of `/v1/critiques` and `/v1/revisions`.
+
+    Raises:
+        ReviewDegraded: as `answer_of`.
+
+    """
+    return {
+        "id": job.revision_id,
+        "object": kind,
+        "created": job.created,
+        "model": job.model,
+        "system_fingerprint": job.fingerprint,
+        "answer": answer_of(job, review).text,
+        "revision": extension(job, review, events),
+        "usage": usage_body(total_usage(job.calls.records)),
+    }
+
+
+def extension(job: Job, review: Review, events: Iterable[Event]) -> dict[str, Json]:
+    """Return the extension `revision`."""
+    seen = tuple(events)
+    found = next((event.retrieved for event in seen if isinstance(event, Found)), None)
+    body: dict[str, Json] = {
+        "id": job.revision_id,
+        "status": review.status,
+        "stop_reason": review.stop_reason,
+        "mode": review.mode,
+        "rounds": review.rounds,
+        "changed": review.changed,
+        "score": {"draft": _score(review.draft.critique), "final": _score(review.best.critique)},
+        "principles": [
+            {"id": hit.principle.id, "title": hit.principle.title}
+            for hit in (found.principles if found else ())
+        ],
+        "criteria": _criteria(review),
+        "usage": _usage_by_step(job),
+    }
+    if job.trace:
+        body["trace"] = _trace(review, seen)
+    return body
+
+
+def _usage_by_step(job: Job) -> dict[str, Json]:
+    """Return what each step has cost; empty for a step that made no call."""
+    spent = usage_by_step(job.calls.records)
+    return {
+        step: {
+            "prompt_tokens": spent[step].prompt_tokens,
+            "completion_tokens": spent[step].completion_tokens,
+        }
+        if step in spent
+        else {}
+        for step in get_args(Step)
+    }
+
+
+def off_extension(revision_id: str) -> dict[str, Json]:
+    """Return the extension of an answer that nobody asked to review."""
+    return {
+        "id": revision_id,
+        "status": "off",
+        "stop_reason": "off",
+        "mode": "draft",
+        "rounds": 0,
+        "changed": False,
+        "score": {"draft": None, "final": None},
+        "principles": [],
+        "criteria": [],
+        "usage": {},
+    }
+
+
+def usage_body(usage: Usage) -> dict[str, Json]:
+    """Return OpenAI's usage object."""
+    return {
+        "prompt_tokens": usage.prompt_tokens,
+        "completion_tokens": usage.completion_tokens,
+        "total_tokens": usage.total_tokens,
+        "prompt_tokens_details": {"cached_tokens": usage.cached_tokens},
+    }
+
+
+def finish_reason(answer: Completion) -> str:
+    """Return the finish reason in OpenAI's vocabulary; clients reject any other."""
+    if answer.tool_calls:
+        return "tool_calls"
+    return answer.finish_reason if answer.finish_reason in FINISH_REASONS else "stop"
+
+
+def _score(critique: Critique | None) -> float | None:
+    score = critique.score if critique else None
+    return None if score is None else round(score, 4)
+
+
+def _criteria(review: Review) -> list[Json]:
+    if review.rubric is None:
+        return []
+    return [
+        {
+            "criterion": criterion.text,
+            "principle": criterion.principle,
+            "points": criterion.points,
+            "critical": criterion.critical,
+            "kind": criterion.kind,
+            "origin": criterion.origin,
+            "draft": _verdict(review.draft.critique, number),
+            "final": _verdict(review.best.critique, number),
+        }
+        for number, criterion in enumerate(review.rubric.criteria)
+    ]
+
+
+def _verdict(critique: Critique | None, number: int) -> str:
+    return critique.judgements[number].verdict.value if critique else "unclear"
+
+
+def _trace(review: Review, events: tuple[Event, ...]) -> dict[str, Json]:
+    """Return the draft, every critique and every edit."""
+    critiques: list[Json] = [
+        {
+            "round": event.round,
+            "verdicts": [
+                {"verdict": one.verdict.value, "probability": one.probability, "judged": one.judged}
+                for one in event.critique.judgements
+            ],
+        }
+        for event in events
+        if isinstance(event, Critiqued)
+    ]
+    findings: list[Json] = [
+        {
+            "round": event.round,
+            "criterion": finding.criterion,
+            "problem": finding.problem,
+            "remedy": finding.remedy,
+        }
+        for event in events
+        if isinstance(event, Explained)
+        for finding in event.findings
+    ]
+    edits: list[Json] = [
+        {
+            "round": event.round,
+            "answer": event.candidate.text,
+            "accepted": event.accepted,
+            "objection": event.objection,
+        }
+        for event in events
+        if isinstance(event, Decided)
+    ]
+    return {
+        "draft": review.draft.answer.text,
+        "critiques": critiques,
+        "findings": findings,
+        "edits": edits,
+    }

@@ -1,0 +1,35 @@
+"""`POST /v1/chat/completions`."""
+
+import asyncio
+
+from fastapi import APIRouter, Request
+from starlette.responses import Response
+
+from server.departure import or_gone
+from server.job import open_job, plan_chat, run
+from server.json_response import JsonResponse
+from server.relay import relay
+from server.replies import completion_body
+from server.routes.wiring import Wired
+from server.schemas import ChatRequest, read_body
+from server.streaming import stream_review
+
+router = APIRouter()
+
+
+@router.post("/v1/chat/completions", response_model=None)
+async def chat_completions(request: Request, services: Wired) -> Response:
+    """Answer a conversation: drafted, critiqued, revised, re-checked."""
+    body = await read_body(request, ChatRequest)
+    choice, mode = await plan_chat(services, body)
+    if mode == "draft":
+        wished = body.revision.deadline_ms or services.settings.deadline_ms
+        deadline = asyncio.get_running_loop().time() + wished / 1000
+        return await relay(services, request, body, choice, deadline)
+    job = await open_job(services, body, choice, mode)
+    if body.stream:
+        usage = body.stream_options is not None and body.stream_options.include_usage
+        return await stream_review(job, include_usage=usage)
+    review, events = await or_gone(request, run(job))
+    headers = {"x-revision-id": job.revision_id, "x-revision-status": review.status}
+    return JsonResponse(completion_body(job, review, events), headers=headers)

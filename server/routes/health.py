@@ -1,0 +1,55 @@
+"""`/healthz`, `/readyz`, `/metrics`, `/version`: for those who run the gateway; no key needed."""
+
+from fastapi import APIRouter
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from starlette.responses import PlainTextResponse, Response
+
+from models.errors import ModelError
+from models.messages import Json
+from revision.prompts import fingerprint
+from server.errors import NotReady
+from server.json_response import JsonResponse
+from server.routes.wiring import Wired
+from server.version import package_version
+
+router = APIRouter()
+
+
+@router.get("/healthz", response_model=None)
+async def healthz() -> Response:
+    """Say that the process lives; touches nothing else."""
+    return PlainTextResponse("ok")
+
+
+@router.get("/readyz", response_model=None)
+async def readyz(services: Wired) -> Response:
+    """Say whether a reviewed answer can be had now, and if not, why."""
+    problems: dict[str, Json] = {}
+    try:
+        await services.shelf.retriever()
+    except NotReady as error:
+        problems["principles"] = error.message
+    try:
+        await services.catalog.check()
+    except ModelError as error:
+        problems["upstream"] = str(error)
+    body: dict[str, Json] = {"ready": not problems, "problems": problems}
+    return JsonResponse(body, status_code=503 if problems else 200)
+
+
+@router.get("/metrics", response_model=None)
+async def metrics(services: Wired) -> Response:
+    """Show the metrics in Prometheus' text form."""
+    return Response(generate_latest(services.metrics.registry), media_type=CONTENT_TYPE_LATEST)
+
+
+@router.get("/version", response_model=None)
+async def version(services: Wired) -> Response:
+    """Show what this gateway is made of."""
+    return JsonResponse(
+        {
+            "version": package_version(),
+            "prompts": fingerprint(),
+            "demo": services.settings.is_demo,
+        }
+    )

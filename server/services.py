@@ -1,0 +1,123 @@
+"""What lives as long as the application: model clients, principles, metrics.
+
+`open_services` is the one place where settings become objects; tests hand in their own.
+"""
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from models import embedded
+from models.embedded import EmbeddedEngine
+from models.embedder import SentenceEmbedder
+from models.messages import NOTHING
+from models.openai_chat import OpenAIChatModel
+from models.openai_http import OpenAIServer
+from models.protocols import ChatModel
+from retrieval import bank, principles
+from retrieval.open import Places, open_retriever
+from retrieval.retriever import Retriever
+from server.catalog import Catalog
+from server.metrics import Metrics
+from server.settings import DEMO_ANSWER_TOKENS, Settings
+from server.shelf import Shelf
+
+DEMO_JUDGEMENTS_AT_ONCE = 1
+"""The embedded engine caches prefixes by slot; only judgements in a row share one."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Services:
+    """The application's parts. `judge` is None where the writer judges its own answers."""
+
+    settings: Settings
+    upstream: OpenAIServer
+    catalog: Catalog
+    shelf: Shelf
+    metrics: Metrics
+    judge: ChatModel | None
+    judgements_at_once: int
+    answer_max_tokens: int | None
+
+    def writer(self, model: str) -> OpenAIChatModel:
+        """Return the upstream's model of that name."""
+        return OpenAIChatModel(
+            server=self.upstream, name=model, options=self.settings.upstream_options or NOTHING
+        )
+
+
+@asynccontextmanager
+async def open_services(settings: Settings, metrics: Metrics) -> AsyncIterator[Services]:
+    """Open everything and close it again.
+
+    Raises:
+        ModelUnavailable: the embedded engine does not start. An upstream that is down is no
+            reason not to start: it may come up.
+
+    """
+    async with AsyncExitStack() as stack:
+        if settings.is_demo:
+            engine = await stack.enter_async_context(EmbeddedEngine())
+            upstream = OpenAIServer([engine.url], api_key=engine.api_key)
+        else:
+            key = settings.upstream_api_key
+            upstream = OpenAIServer(
+                settings.upstream,
+                api_key=key.get_secret_value() if key else None,
+                timeout_s=settings.call_timeout_s,
+            )
+        await stack.enter_async_context(upstream)
+        only = embedded.MODEL_NAME if settings.is_demo else settings.upstream_model
+        yield Services(
+            settings=settings,
+            upstream=upstream,
+            catalog=Catalog(upstream.models, only=only),
+            shelf=Shelf(lambda: open_library(settings)),
+            metrics=metrics,
+            judge=await _open_judge(settings, stack),
+            judgements_at_once=(
+                DEMO_JUDGEMENTS_AT_ONCE if settings.is_demo else settings.judgements_at_once
+            ),
+            answer_max_tokens=settings.answer_max_tokens
+            or (DEMO_ANSWER_TOKENS if settings.is_demo else None),
+        )
+
+
+def places(settings: Settings) -> Places:
+    """Return where the libraries and indexes lie."""
+    return Places(
+        indexes=settings.index_dir,
+        principles=settings.principles or built_library(settings) or principles.DEFAULT_FILE,
+        rubrics=settings.rubrics or bank.DEFAULT_FILE,
+    )
+
+
+def built_library(settings: Settings) -> Path | None:
+    """Return the copy of a library that `principles build FILE` has put into use, if any."""
+    copy = settings.index_dir / "principles.jsonl"
+    return copy if copy.is_file() else None
+
+
+def open_library(settings: Settings) -> Retriever:
+    """Load the embedder and open the indexes; takes seconds, and blocks.
+
+    Raises:
+        RetrievalError, EmbedderError: with what mends it.
+
+    """
+    return open_retriever(places(settings), SentenceEmbedder(settings.embedder))
+
+
+async def _open_judge(settings: Settings, stack: AsyncExitStack) -> ChatModel | None:
+    if settings.judge_upstream is None or settings.judge_model is None:
+        return None
+    key = settings.judge_api_key
+    server = await stack.enter_async_context(
+        OpenAIServer(
+            [settings.judge_upstream],
+            api_key=key.get_secret_value() if key else None,
+            timeout_s=settings.call_timeout_s,
+        )
+    )
+    return OpenAIChatModel(server=server, name=settings.judge_model)

@@ -1,0 +1,139 @@
+"""The settings: environment, then a YAML file, then flags, in rising order of strength.
+
+Read once, when a command starts; nothing else in the project looks at the environment.
+"""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import platformdirs
+import yaml
+from pydantic import Field, JsonValue, SecretStr, ValidationError, field_validator
+from pydantic_settings import (
+    BaseSettings,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    YamlConfigSettingsSource,
+)
+
+from server.version import PACKAGE
+
+MEGABYTE = 1024 * 1024
+DEMO_ANSWER_TOKENS = 400
+
+
+class SettingsInvalid(Exception):  # noqa: N818  # named after the state
+    """A setting has a value that cannot be; the message names it and its source."""
+
+
+class Settings(BaseSettings):
+    """Every setting, its default, and what it means."""
+
+    model_config = SettingsConfigDict(env_prefix="CLINALIGN_", extra="forbid", frozen=True)
+
+    host: str = "127.0.0.1"
+    port: Annotated[int, Field(ge=0, le=65535)] = 8000
+    unprotected: bool = False
+    """Listen beyond loopback although anyone who reaches the port can then ask."""
+
+    upstream: Annotated[tuple[str, ...], NoDecode] = ()
+    """Base URLs of the model server's replicas, such as http://10.0.0.5:8001/v1."""
+    upstream_model: str | None = None
+    """The model to use; without it, all that the model server offers."""
+    upstream_api_key: SecretStr | None = None
+    upstream_options: dict[str, JsonValue] = Field(default_factory=dict)
+    """Fields added to every call, such as a chat template's switch that turns thinking off."""
+    engine: Literal["demo"] | None = None
+    """The embedded engine; the default where no upstream is named."""
+    judge_upstream: str | None = None
+    judge_model: str | None = None
+    judge_api_key: SecretStr | None = None
+    judgements_at_once: Annotated[int, Field(ge=1, le=256)] = 16
+    call_timeout_s: Annotated[float, Field(gt=0, le=3600)] = 300.0
+
+    data_dir: Path = Field(default_factory=lambda: platformdirs.user_data_path(PACKAGE))
+    principles: Path | None = None
+    """A principle library; without it, the last one built, or the bundled one."""
+    rubrics: Path | None = None
+    embedder: Path | None = None
+    """A sentence-transformers folder; the bundled English model without it."""
+
+    deadline_ms: Annotated[int, Field(ge=100, le=600_000)] = 120_000
+    answer_max_tokens: Annotated[int, Field(ge=1)] | None = None
+    """Length of an answer whose request does not say; without it, the model server's own limit."""
+    on_degraded: Literal["mark", "notice", "error"] = "mark"
+
+    max_body_bytes: Annotated[int, Field(ge=1024)] = 2 * MEGABYTE
+    ping_s: Annotated[float, Field(gt=0, le=60)] = 10.0
+    """Longest silence of a stream."""
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+
+    @field_validator("upstream", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        """Read several URLs from one variable, separated by commas."""
+        if isinstance(value, str):
+            return tuple(part.strip() for part in value.split(",") if part.strip())
+        return value
+
+    @field_validator("upstream", "judge_upstream")
+    @classmethod
+    def _http(cls, value: tuple[str, ...] | str | None) -> tuple[str, ...] | str | None:
+        for url in (value,) if isinstance(value, str) else value or ():
+            if not url.startswith(("http://", "https://")):
+                raise ValueError("must be a URL such as http://127.0.0.1:8001/v1")
+        return value
+
+    @property
+    def is_demo(self) -> bool:
+        """Whether the embedded engine answers."""
+        return self.engine == "demo" or not self.upstream
+
+    @property
+    def index_dir(self) -> Path:
+        """Where the indexes lie."""
+        return self.data_dir / "index"
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003  # files of the environment
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003  # are not read
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Return the sources, strongest first."""
+        file = YamlConfigSettingsSource(settings_cls)
+        return (init_settings, file, env_settings)
+
+
+def load_settings(config: Path | None = None, **flags: object) -> Settings:
+    """Read the settings; flags that are None were not given.
+
+    Raises:
+        SettingsInvalid: naming the setting at fault.
+
+    """
+    given = {name: value for name, value in flags.items() if value not in (None, (), [])}
+    if config is not None and not config.is_file():
+        raise SettingsInvalid(f"the configuration file does not exist: {config}")
+
+    class FromFile(Settings):
+        model_config = SettingsConfigDict(yaml_file=config, yaml_file_encoding="utf-8")
+
+    try:
+        read = FromFile(**given)  # type: ignore[arg-type]  # flags are checked by the model
+    except ValidationError as error:
+        first = error.errors(include_input=False, include_url=False)[0]
+        name = ".".join(str(part) for part in first["loc"])
+        raise SettingsInvalid(f"setting {name}: {first['msg']}") from None
+    except (yaml.YAMLError, ValueError) as error:
+        kind = type(error).__name__
+        raise SettingsInvalid(f"the configuration cannot be read ({kind})") from None
+    if read.upstream and read.engine == "demo":
+        raise SettingsInvalid("settings upstream and engine exclude each other: name one")
+    if bool(read.judge_upstream) != bool(read.judge_model):
+        raise SettingsInvalid("settings judge_upstream and judge_model go together")
+    return read

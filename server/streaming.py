@@ -1,0 +1,135 @@
+"""A reviewed answer as a stream: a fold over the loop's events.
+
+No word of the answer leaves before it is accepted. Until then the client gets the role chunk at
+once and comments that name the stage; then the answer, whole, in chunks without any delay.
+"""
+
+import logging
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+
+from models.messages import Json
+from revision.calls import total_usage
+from revision.events import Drafted, DraftPiece, Event, StageBegan, Stopped
+from server.errors import api_error
+from server.event_stream import DONE, EventStream, comment, frame, pieces
+from server.feed import Feed
+from server.job import Job
+from server.log import place_of
+from server.replies import answer_of, extension, finish_reason, usage_body
+
+GRACE_S = 0.25
+"""How long the first byte waits for a failure that deserves a real HTTP status."""
+
+log = logging.getLogger("clinalign")
+
+
+async def stream_review(job: Job, *, include_usage: bool) -> EventStream:
+    """Return the streamed response.
+
+    Raises:
+        ModelError, RevisionError: there is no draft, and that was known at once.
+
+    """
+    feed = Feed(job.events())
+    try:
+        await feed.settle(_is_result, grace_s=GRACE_S)
+    except BaseException:
+        await feed.close()
+        raise
+    return EventStream(
+        _frames(job, feed, include_usage=include_usage),
+        close=feed.close,
+        headers={"x-revision-id": job.revision_id},
+    )
+
+
+async def _frames(job: Job, feed: Feed[Event], *, include_usage: bool) -> AsyncIterator[bytes]:
+    chunks = Chunks(job, include_usage=include_usage)
+    try:
+        yield chunks.delta({"role": "assistant", "content": ""})
+        async for piece in _fold(job, feed, chunks):
+            yield piece
+    except Exception as error:  # noqa: BLE001  # the last resort of a stream that has begun
+        if (told := api_error(error)).code == "internal_error":
+            # No traceback: it repeats what was being worked on.
+            log.error("unhandled error=%s at=%s", type(error).__name__, place_of(error))  # noqa: TRY400
+        yield frame(told.to_wire())
+    yield DONE
+
+
+async def _fold(job: Job, feed: Feed[Event], chunks: "Chunks") -> AsyncGenerator[bytes, None]:
+    seen: list[Event] = []
+    async for event in feed.items(ping_s=job.services.settings.ping_s):
+        match event:
+            case None:
+                yield comment("waiting")
+            case StageBegan():
+                seen.append(event)
+                count = "" if event.count is None else f" {event.count}"
+                yield comment(f"{event.stage}{count}")
+            case DraftPiece():
+                text = event.delta.text or event.delta.reasoning
+                yield chunks.delta({"reasoning": text, "reasoning_content": text})
+            case Stopped():
+                job.first_token()
+                for piece in chunks.answer(event, seen):
+                    yield piece
+            case _:
+                seen.append(event)
+
+
+class Chunks:
+    """The chunks of one stream: one id, one creation time, one model."""
+
+    def __init__(self, job: Job, *, include_usage: bool) -> None:
+        self._job = job
+        self._include_usage = include_usage
+
+    def answer(self, stopped: Stopped, seen: list[Event]) -> Iterator[bytes]:
+        """Yield the answer, the closing chunk with the extension, and the usage if asked for."""
+        review = stopped.review
+        answer = answer_of(self._job, review)
+        for piece in pieces(answer.text):
+            yield self.delta({"content": piece})
+        if answer.tool_calls:
+            calls: list[Json] = [
+                {"index": number, **call} if isinstance(call, dict) else call
+                for number, call in enumerate(answer.tool_calls)
+            ]
+            yield self.delta({"tool_calls": calls})
+        yield self.delta(
+            {}, finish=finish_reason(answer), extra={"revision": extension(self._job, review, seen)}
+        )
+        if self._include_usage:
+            usage = usage_body(total_usage(self._job.calls.records))
+            yield frame({**self._head(), "choices": [], "usage": usage})
+
+    def delta(
+        self,
+        delta: dict[str, Json],
+        *,
+        finish: str | None = None,
+        extra: dict[str, Json] | None = None,
+    ) -> bytes:
+        """Return one chunk."""
+        choice: dict[str, Json] = {
+            "index": 0,
+            "delta": delta,
+            "logprobs": None,
+            "finish_reason": finish,
+        }
+        usage: dict[str, Json] = {"usage": None} if self._include_usage else {}
+        return frame({**self._head(), "choices": [choice], **usage, **(extra or {})})
+
+    def _head(self) -> dict[str, Json]:
+        return {
+            "id": self._job.id,
+            "object": "chat.completion.chunk",
+            "created": self._job.created,
+            "model": self._job.model,
+            "system_fingerprint": self._job.fingerprint,
+        }
+
+
+def _is_result(event: Event) -> bool:
+    return isinstance(event, Drafted | DraftPiece | Stopped)
