@@ -1,5 +1,6 @@
 """Opening the libraries and their indexes, and building the indexes."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -63,18 +64,15 @@ def build_indexes(places: Places, embedder: Embedder) -> tuple[Library, Bank]:
     """
     library = load_library(places.principles)
     bank = load_bank(places.rubrics)
-    principle_texts = [
-        [f"{principle.title}. {principle.text}", *(c.criterion for c in principle.criteria)]
-        for principle in library
-    ]
-    questions = [[entry.messages[-1].content] for entry in bank]
+    principle_texts = [library.rows(principle) for principle in library]
+    questions = [(entry.messages[-1].content,) for entry in bank]
     _ensure(places.indexes, PRINCIPLES, library.sha256, principle_texts, embedder)
     _ensure(places.indexes, RUBRICS, bank.sha256, questions, embedder)
     return library, bank
 
 
 def _ensure(
-    folder: Path, corpus: str, sha256: str, texts: list[list[str]], embedder: Embedder
+    folder: Path, corpus: str, sha256: str, texts: Sequence[Sequence[str]], embedder: Embedder
 ) -> None:
     try:
         load_index(folder, corpus, sha256, embedder)

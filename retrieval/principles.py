@@ -4,6 +4,7 @@ The file's form is fixed in one place, by the annotations of these classes: they
 lines of `principles.jsonl` and are what the rest of the system holds.
 """
 
+import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,7 @@ from retrieval.jsonl import read_records
 from retrieval.text import Identifier, Line, Passage
 
 DEFAULT_FILE = Path(__file__).parent / "data" / "principles.jsonl"
+ASKS_FILE = DEFAULT_FILE.with_name("asks.jsonl")
 
 
 def _known_values(dimensions: Mapping[str, tuple[str, ...]]) -> Mapping[str, tuple[str, ...]]:
@@ -71,10 +73,25 @@ class Principle:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Asks:
+    """Questions that call for a principle, as people write them, to find it by.
+
+    Document expansion: an embedder puts a question nearer to other questions than to the abstract
+    wording of a rule.
+    """
+
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
+
+    id: Identifier
+    asks: Annotated[tuple[Line, ...], Field(min_length=1)]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Library:
-    """The principles of one file, in its order; `sha256` is the file's."""
+    """The principles of one file, in its order; `sha256` covers all that is indexed."""
 
     principles: tuple[Principle, ...]
+    asks: Mapping[str, tuple[str, ...]]
     sha256: str
 
     def __iter__(self) -> Iterator[Principle]:
@@ -83,13 +100,24 @@ class Library:
     def __len__(self) -> int:
         return len(self.principles)
 
+    def rows(self, principle: Principle) -> tuple[str, ...]:
+        """Return the texts that the principle is found by.
+
+        Criteria speak of answers, not of questions; they serve only where no questions are known.
+        """
+        criteria = tuple(check.criterion for check in principle.criteria)
+        found_by = self.asks.get(principle.id, criteria)
+        return (f"{principle.title}. {principle.text}", *found_by)
+
     def find(self, principle_id: str) -> Principle | None:
         """Return the principle of that id."""
         return next((known for known in self.principles if known.id == principle_id), None)
 
 
-def load_library(path: Path = DEFAULT_FILE) -> Library:
-    """Read and check a principle file.
+def load_library(path: Path = DEFAULT_FILE, asks: Path = ASKS_FILE) -> Library:
+    """Read and check a principle file, and the questions that its principles are found by.
+
+    Questions for principles that the library does not have are left aside.
 
     Raises:
         LibraryInvalid: with the line and the field at fault.
@@ -104,6 +132,9 @@ def load_library(path: Path = DEFAULT_FILE) -> Library:
         seen[principle.id] = number
     if not any(principle.always for _, principle in lines.records):
         raise LibraryInvalid(path, "no principle has `always`: at least one must always apply")
+    questions = read_records(asks, TypeAdapter(Asks))
     return Library(
-        principles=tuple(principle for _, principle in lines.records), sha256=lines.sha256
+        principles=tuple(principle for _, principle in lines.records),
+        asks={entry.id: entry.asks for _, entry in questions.records if entry.id in seen},
+        sha256=hashlib.sha256(f"{lines.sha256}{questions.sha256}".encode()).hexdigest(),
     )

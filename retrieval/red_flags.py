@@ -39,6 +39,7 @@ _RED_FLAGS = (
     r"overdos(?:e|ed|ing)|poison(?:ed|ing)|carbon monoxide|(?:took|taken) ~(?:too many|bottle)",
     r"(?:swallowed|drank|ingested) ~(?:bleach|battery|batteries|antifreeze|pesticide|magnets?)",
     r"suicid(?:e|al)|(?:kill|killing|hurt|hurting|harm) (?:my|him|her)self|end (?:my|his|her) life",
+    r"end(?:ing)? it all",
     r"want(?:s|ed)? to die|(?:don't|not) want to (?:live|be alive)|better off dead",
     # allergy, infants, pregnancy
     r"anaphyla(?:xis|ctic)|(?:tongue|lips?|face) ~sw(?:elling|ollen|elled)",
