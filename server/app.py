@@ -3,10 +3,12 @@
 import logging
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from typing import Any
 
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp
 
 from models import embedded
 from models.errors import EmbedderError, ModelError
@@ -36,14 +38,14 @@ def create_app(settings: Settings, services: Services | None = None) -> FastAPI:
             await _tell(opened)
             yield {"services": opened}
 
-    app = FastAPI(
+    app = Gateway(
+        metrics,
         title="clinalign-serve",
         version=package_version(),
         description="Answers to health questions, drafted, critiqued, revised and re-checked.",
         lifespan=lifespan,
         max_body_size=settings.max_body_bytes,
     )
-    app.add_middleware(RequestScope, metrics=metrics)
     for kind in (
         ApiError,
         ModelError,
@@ -52,11 +54,24 @@ def create_app(settings: Settings, services: Services | None = None) -> FastAPI:
         EmbedderError,
         RequestValidationError,
         HTTPException,
+        Exception,
     ):
         app.add_exception_handler(kind, on_error)
     for part in (chat, critiques, models, principles, health):
         app.include_router(part.router)
     return app
+
+
+class Gateway(FastAPI):
+    """FastAPI with our own layer around all of its, so that no answer escapes it."""
+
+    def __init__(self, metrics: Metrics, **options: Any) -> None:  # noqa: ANN401  # FastAPI's own
+        super().__init__(**options)
+        self._metrics = metrics
+
+    def build_middleware_stack(self) -> ASGIApp:
+        """Return the application as the server calls it."""
+        return RequestScope(super().build_middleware_stack(), metrics=self._metrics)
 
 
 async def _tell(services: Services) -> None:

@@ -171,10 +171,16 @@ def api_error(error: Exception) -> ApiError:
     )
 
 
+BODY_TOO_LARGE = ApiError(
+    "the request body is too large",
+    status=413,
+    kind="invalid_request_error",
+    code="body_too_large",
+)
+
 HTTP_CODES: dict[int, tuple[str, str]] = {
     404: ("not_found", "there is no such route"),
     405: ("method_not_allowed", "the route does not have this method"),
-    413: ("body_too_large", "the request body is too large"),
 }
 
 
@@ -184,6 +190,8 @@ async def on_error(_: Request, error: Exception) -> Response:
         place = [str(part) for part in error.errors()[0]["loc"]][1:]
         name = ".".join(place) or None
         error = InvalidRequest(f"the parameter {name} has a wrong value or type", param=name)
+    if isinstance(error, HTTPException) and error.status_code == BODY_TOO_LARGE.status:
+        return BODY_TOO_LARGE.to_response()
     if isinstance(error, HTTPException):
         code, message = HTTP_CODES.get(error.status_code, ("http_error", "the request failed"))
         answer = ApiError(

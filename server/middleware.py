@@ -11,11 +11,13 @@ import time
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from server.errors import api_error
+from server.errors import BODY_TOO_LARGE, api_error
 from server.log import place_of
 from server.metrics import Metrics
 
 log = logging.getLogger("clinalign")
+
+TOO_LARGE = 413
 
 _SAFE_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 
@@ -36,11 +38,25 @@ class RequestScope:
         request_id = sent if _SAFE_ID.fullmatch(sent) else f"req_{secrets.token_hex(16)}"
         started = time.perf_counter()
         status: int | None = None
+        answered = False
 
         async def send_with_id(message: Message) -> None:
-            nonlocal status
+            nonlocal status, answered
+            if answered:
+                return
             if message["type"] == "http.response.start":
                 status = message["status"]
+                headers = MutableHeaders(scope=message)
+                headers["x-request-id"] = request_id
+                if status == TOO_LARGE and headers.get("content-type") != "application/json":
+                    # The framework refuses such a body in plain text, before any handler.
+                    await BODY_TOO_LARGE.to_response()(scope, receive, send_too_large)
+                    answered = True
+                    return
+            await send(message)
+
+        async def send_too_large(message: Message) -> None:
+            if message["type"] == "http.response.start":
                 MutableHeaders(scope=message)["x-request-id"] = request_id
             await send(message)
 
@@ -48,7 +64,8 @@ class RequestScope:
         try:
             await self._app(scope, receive, send_with_id)
         except Exception as error:  # noqa: BLE001  # the last resort of a request
-            log.error(  # noqa: TRY400  # a traceback repeats what was being worked on
+            # No traceback: it repeats what was being worked on.
+            log.error(  # noqa: TRY400
                 "unhandled error=%s at=%s request_id=%s",
                 type(error).__name__,
                 place_of(error),

@@ -136,6 +136,9 @@ class AnswerRequest(Asked):
     answer: Annotated[str, Field(min_length=1)]
 
 
+WORDS = {"too_short": "must not be empty", "missing": "is required"}
+"""Clearer than the validator's own."""
+
 Read = TypeVar("Read", bound=Asked)
 Form = TypeVar("Form", bound=BaseModel)
 
@@ -192,12 +195,20 @@ def check_order(body: Read) -> Read:
 
 
 def _complaint(error: ValidationError) -> InvalidRequest:
-    first = error.errors(include_input=False, include_url=False, include_context=False)[0]
+    errors = error.errors(include_input=False, include_url=False, include_context=False)
+    first = errors[0]
     if first["type"] == "json_invalid":
         return InvalidRequest("the request body is not valid JSON in UTF-8", code="invalid_json")
+    if first["loc"]:
+        # Of a union's branches, the one that got furthest into the value says most.
+        first = max(
+            (one for one in errors if one["loc"][0] == first["loc"][0]),
+            key=lambda one: len(one["loc"]),
+        )
     # A union's branches are named in the location; a client knows only its own fields.
     place = [str(part) for part in first["loc"] if not str(part).startswith(("str", "tuple["))]
     param = ".".join(place) or None
     if param is None:
         return InvalidRequest("the request body must be a JSON object", code="invalid_json")
-    return InvalidRequest(f"{param}: {first['msg'][0].lower()}{first['msg'][1:]}", param=param)
+    said = WORDS.get(first["type"]) or first["msg"][0].lower() + first["msg"][1:]
+    return InvalidRequest(f"{param}: {said}", param=param)
