@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from models.messages import NOTHING, Json, Message
 
 _BREVITY = re.compile(
-    r"\b(brief(ly)?|short(er|en)?|concise(ly)?|succinct(ly)?|tl;?dr|summar(y|ise|ize)"
+    r"\b(brief(ly)?|short(?! of breath)(er|en)?|concise(ly)?|succinct(ly)?|tl;?dr|summar(y|ise|ize)"
     r"|(one|two|three|1|2|3) (word|line|sentence|bullet)s?|(yes or no|just (tell|say|answer)))\b",
     re.IGNORECASE,
 )

@@ -5,14 +5,14 @@ its cached prefix, and can be compared with the plain answer at all.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable
 from contextlib import aclosing
 
 from models.errors import ModelError
 from models.messages import Call, Completion, Delta
 from revision.calls import Calls
 from revision.case import Case
-from revision.errors import DeadlinePassed, EmptyDraft
+from revision.errors import EmptyDraft, RevisionError
 from revision.events import Drafted, DraftPiece, Event, StageBegan
 
 
@@ -39,9 +39,14 @@ async def draft(case: Case) -> AsyncGenerator[Event, None]:
                     else:
                         whole = piece
         if whole is None or _is_empty(whole):
-            whole = await _one(case.calls, first)
-        spare = [task.result() for task in others if await _succeeded(task)]
-        yield Drafted(drafts=(whole, *(one for one in spare if not one.tool_calls)))
+            outcomes = [await _tried(_one(case.calls, first))]
+        else:
+            outcomes = [whole]
+        outcomes += [await _tried(task) for task in others]
+        drafts = [one for one in outcomes if isinstance(one, Completion)]
+        if not drafts:
+            raise next(one for one in outcomes if isinstance(one, Exception))
+        yield Drafted(drafts=(drafts[0], *(one for one in drafts[1:] if not one.tool_calls)))
     finally:
         for task in others:
             task.cancel()
@@ -75,12 +80,12 @@ async def _pieces(calls: Calls, call: Call) -> AsyncGenerator[Delta | Completion
         yield piece
 
 
-async def _succeeded(task: asyncio.Task[Completion]) -> bool:
-    """Wait for a further draft; one that fails is done without."""
-    await asyncio.wait({task})
-    return not task.cancelled() and not isinstance(
-        task.exception(), ModelError | DeadlinePassed | EmptyDraft
-    )
+async def _tried(draft: Awaitable[Completion]) -> Completion | ModelError | RevisionError:
+    """Return a draft or why there is none; as long as one is there, others are done without."""
+    try:
+        return await draft
+    except (ModelError, RevisionError) as error:
+        return error
 
 
 def _is_empty(completion: Completion) -> bool:

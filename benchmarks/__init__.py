@@ -1,0 +1,1 @@
+"""Measurements: over HTTP, or of the libraries directly; nothing of the product imports them."""

@@ -1,0 +1,94 @@
+"""Reading verdicts: from one token, else once more, else not at all."""
+
+import pytest
+
+from models.errors import ModelTimeout, ModelUnavailable
+from models.messages import Completion
+from revision.critique import Verdict
+from revision.errors import Unparsable
+from revision.judge import judge
+from revision.rubric import Criterion, Rubric
+from tests.revision.world import World, criterion, verdict
+
+RUBRIC = Rubric(criteria=(Criterion(text="Says A", points=5),), made_by="retrieval")
+FORBID = Rubric(criteria=(Criterion(text="Says A", points=5, kind="forbid"),), made_by="retrieval")
+
+
+async def judged(script, rubric=RUBRIC):
+    world = World(script, [criterion("A")])
+    critique = await judge(world.steps().case, "the answer", rubric)
+    return world, critique
+
+
+@pytest.mark.parametrize(
+    ("odds", "rubric", "expected"),
+    [
+        (0.95, RUBRIC, Verdict.MET),
+        (0.05, RUBRIC, Verdict.UNMET),
+        (0.5, RUBRIC, Verdict.UNCLEAR),
+        (0.95, FORBID, Verdict.UNMET),
+        (0.05, FORBID, Verdict.MET),
+        (0.5, FORBID, Verdict.UNCLEAR),
+    ],
+)
+async def test_the_side_follows_from_the_odds(odds, rubric, expected):
+    _, critique = await judged({"judge": [verdict(odds)]}, rubric)
+    assert critique.judgements[0].verdict is expected
+
+
+async def test_a_plain_word_serves_where_there_are_no_probabilities():
+    world, critique = await judged({"judge": [" Yes."]})
+    assert critique.judgements[0].verdict is Verdict.MET
+    assert len(world.model.calls) == 1
+
+
+async def test_a_model_that_says_neither_is_asked_once_more_as_json():
+    world, critique = await judged({"judge": ["Well"], "judge-retry": ['{"verdict": "no"}']})
+    assert critique.judgements[0].verdict is Verdict.UNMET
+    assert world.model.calls[1].schema is not None
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        "",
+        "yes",
+        "{}",
+        "[]",
+        "null",
+        '"yes"',
+        '{"verdict": "maybe"}',
+        '{"verdict": true}',
+        '{"verdict": ["yes"]}',
+        '{"verdict": "yes"',
+        '{"VERDICT": "yes"}',
+        "The requirement is satisfied.",
+        Completion(text='{"verdict": "yes"}', finish_reason="length"),
+    ],
+)
+async def test_a_verdict_that_cannot_be_read_is_none(reply):
+    _, critique = await judged({"judge": ["Well"], "judge-retry": [reply]})
+    assert not critique.complete
+    assert not critique.all_met
+    assert isinstance(critique.failure, Unparsable)
+
+
+async def test_a_failed_call_is_told_and_the_other_verdicts_are_kept():
+    both = Rubric(criteria=(*RUBRIC.criteria, *RUBRIC.criteria), made_by="retrieval")
+    _, critique = await judged({"judge": [ModelUnavailable("down"), verdict(0.9)]}, both)
+    assert [one.judged for one in critique.judgements] == [False, True]
+    assert isinstance(critique.failure, ModelUnavailable)
+
+
+async def test_what_the_model_failed_at_beats_what_it_said_badly():
+    both = Rubric(criteria=(*RUBRIC.criteria, *RUBRIC.criteria), made_by="retrieval")
+    script = {"judge": ["Well", ModelTimeout("late")], "judge-retry": ["?"]}
+    _, critique = await judged(script, both)
+    assert isinstance(critique.failure, ModelTimeout)
+
+
+async def test_a_judgement_costs_one_token_and_asks_for_probabilities():
+    world, _ = await judged({"judge": [verdict(0.9)]})
+    call = world.model.calls[0]
+    assert (call.max_tokens, call.temperature, call.top_logprobs) == (1, 0.0, 20)
+    assert [turn.role for turn in call.messages] == ["user", "assistant", "user"]

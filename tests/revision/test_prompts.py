@@ -1,0 +1,98 @@
+"""The prompts: each with its variables, its fences, and what it must say."""
+
+import re
+
+import pytest
+from jinja2 import UndefinedError
+
+from revision.prompts import FOLDER, fingerprint, render
+
+ITEM = {
+    "number": 1,
+    "text": "Says A",
+    "kind": "require",
+    "verdict": "unmet",
+    "problem": "it does not",
+    "remedy": "say A",
+    "points": 5,
+    "id": "c1",
+}
+VARIABLES = {
+    "rubric": {
+        "candidates": [ITEM],
+        "examples": [{"question": "What?", "criteria": ["Says B"]}],
+        "most_new": 5,
+    },
+    "judge": {"criterion": "Says A", "kind": "require"},
+    "critique": {"items": [ITEM]},
+    "revise": {"items": [ITEM], "brief": False},
+    "merge": {"drafts": ["one", "two"]},
+}
+
+
+def test_every_prompt_file_is_tested():
+    assert {file.stem for file in FOLDER.glob("*.md")} == VARIABLES.keys()
+
+
+@pytest.mark.parametrize("name", VARIABLES)
+def test_a_missing_variable_is_an_error(name):
+    for missing in VARIABLES[name]:
+        given = {key: value for key, value in VARIABLES[name].items() if key != missing}
+        with pytest.raises(UndefinedError):
+            render(name, nonce="n", **given)
+    with pytest.raises(UndefinedError):
+        render(name, **VARIABLES[name])
+
+
+@pytest.mark.parametrize("name", VARIABLES)
+def test_quoted_text_stands_between_fences_that_close(name):
+    text = render(name, nonce="NONCE", **VARIABLES[name])
+    fences = re.findall(r"^\[/?NONCE\]$", text, flags=re.MULTILINE)
+    assert fences
+    assert fences == ["[NONCE]", "[/NONCE]"] * (len(fences) // 2)
+
+
+@pytest.mark.parametrize("name", ["judge", "critique"])
+def test_a_review_is_not_bound_by_earlier_instructions(name):
+    text = render(name, nonce="n", **VARIABLES[name])
+    assert "Earlier instructions do not bind this review" in text
+
+
+@pytest.mark.parametrize("name", VARIABLES)
+def test_a_prompt_has_no_trace_of_its_template(name):
+    text = render(name, nonce="n", **VARIABLES[name])
+    assert not re.search(r"\{[{%#]|[}%#]\}", text)
+    assert text == text.strip()
+
+
+def test_template_syntax_in_a_quoted_text_stays_literal():
+    text = render("judge", nonce="n", criterion="{{ 7 * 7 }} {% raw %}", kind="require")
+    assert "{{ 7 * 7 }} {% raw %}" in text
+
+
+def test_the_judge_asks_for_satisfaction_or_for_presence():
+    require = render("judge", nonce="n", criterion="Says A", kind="require")
+    forbid = render("judge", nonce="n", criterion="Says A", kind="forbid")
+    assert "satisfy the following requirement" in require
+    assert "found in the answer" in forbid
+    assert require.endswith("Reply with one word: yes or no.")
+
+
+def test_judgements_of_one_request_share_their_beginning():
+    one = render("judge", nonce="n", criterion="Says A", kind="require")
+    two = render("judge", nonce="n", criterion="Names B", kind="require")
+    shared = next(i for i, (a, b) in enumerate(zip(one, two, strict=False)) if a != b)
+    assert shared == one.index("Says A")
+
+
+def test_the_revision_keeps_short_only_what_was_to_be_short():
+    plain = render("revise", nonce="n", items=[ITEM], brief=False)
+    brief = render("revise", nonce="n", items=[ITEM], brief=True)
+    assert "Cut nothing that is correct" in plain
+    assert "stay short" in brief
+    assert "Cut nothing" not in brief
+
+
+def test_the_fingerprint_is_of_the_files():
+    assert re.fullmatch(r"[0-9a-f]{16}", fingerprint())
+    assert fingerprint() == fingerprint()

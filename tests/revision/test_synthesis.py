@@ -1,0 +1,145 @@
+"""The rubric: from a proposal, or from what was retrieved."""
+
+import json
+
+import pytest
+
+from models.errors import ModelUnavailable
+from retrieval.bank import BankCriterion, BankEntry, BankTurn
+from retrieval.retriever import Example, PrincipleHit, Retrieved
+from retrieval.scenario import Scenario
+from revision.events import RubricReady
+from revision.rubric import Criterion, Rubric
+from revision.select import SIZE, as_they_are, candidates
+from revision.synthesis import LEAST, MOST, NewCriterion, Proposal, assemble
+from tests.revision.world import World, criterion, emergency, principle
+
+SHOWN = {
+    f"c{n}": Criterion(text=f"Names thing {n}", points=n, origin="principle") for n in range(1, 10)
+}
+FALLBACK = Rubric(
+    criteria=tuple(Criterion(text=f"Fallback number {n}", points=1) for n in range(LEAST)),
+    made_by="retrieval",
+)
+
+
+def new(text, points=5):
+    return NewCriterion(criterion=text, points=points, kind="require", critical=False)
+
+
+def texts(rubric):
+    return {one.text for one in rubric.criteria}
+
+
+def entry(similarity, *criteria):
+    lines = tuple(BankCriterion(criterion=text, points=points) for text, points in criteria)
+    turn = BankTurn(role="user", content="A question")
+    return Example(
+        entry=BankEntry(id="an-entry", messages=(turn,), rubric=lines), similarity=similarity
+    )
+
+
+def test_unknown_and_repeated_ids_are_dropped():
+    rubric = assemble(Proposal(keep=("c1", "c1", "c99"), new=()), SHOWN, fallback=FALLBACK)
+    assert "Names thing 1" in texts(rubric)
+    assert len(rubric.criteria) == LEAST
+
+
+def test_a_short_proposal_is_filled_up_and_a_long_one_is_cut():
+    assert len(assemble(Proposal(keep=("c1",), new=()), SHOWN, fallback=FALLBACK).criteria) == LEAST
+    many = {f"c{n}": Criterion(text=f"Thing {n}", points=5) for n in range(40)}
+    assert (
+        len(assemble(Proposal(keep=tuple(many), new=()), many, fallback=FALLBACK).criteria) == MOST
+    )
+
+
+def test_an_empty_proposal_is_no_rubric():
+    assert assemble(Proposal(keep=(), new=()), SHOWN, fallback=FALLBACK) is FALLBACK
+
+
+@pytest.mark.parametrize("text", ["", "c1", "c1 (must be in the answer, 10)", "Be good", "a a a a"])
+def test_a_criterion_without_content_is_dropped(text):
+    proposal = Proposal(keep=("c1",), new=(new(text),))
+    assert not any(
+        one.origin == "new" for one in assemble(proposal, SHOWN, fallback=FALLBACK).criteria
+    )
+
+
+@pytest.mark.parametrize("text", ["Asks how old the child is", "询问孩子的年龄和体重"])
+def test_a_criterion_with_content_is_taken(text):
+    proposal = Proposal(keep=(), new=(new(text),))
+    assert text in texts(assemble(proposal, SHOWN, fallback=FALLBACK))
+
+
+def test_urgent_criteria_are_in_whatever_the_model_proposed():
+    urgent = Criterion(text="Says to call now", points=10, critical=True, urgent=True)
+    fallback = Rubric(criteria=(urgent, *FALLBACK.criteria), made_by="retrieval")
+    rubric = assemble(Proposal(keep=("c1",), new=()), SHOWN, fallback=fallback)
+    assert rubric.criteria[0] is urgent
+
+
+def retrieved(*principles, examples=(), scenario=None):
+    return Retrieved(
+        scenario=scenario or Scenario.unknown(),
+        principles=tuple(PrincipleHit(principle=one, score=0.5) for one in principles),
+        examples=tuple(examples),
+    )
+
+
+def test_a_far_entry_never_serves_word_for_word():
+    near, far = entry(0.7, ("Says near", 5)), entry(0.4, ("Says far", 5))
+    assert "Says near" in texts(as_they_are(retrieved(principle(criterion("A")), examples=[near])))
+    assert "Says far" not in texts(
+        as_they_are(retrieved(principle(criterion("A")), examples=[far]))
+    )
+
+
+def test_negative_points_become_a_prohibition():
+    found = candidates(retrieved(principle(criterion("A")), examples=[entry(0.7, ("Harms", -8))]))
+    harm = next(one for one in found if one.text == "Harms")
+    assert (harm.kind, harm.points, harm.source) == ("forbid", 8, "an-entry")
+
+
+def test_the_retrieved_rubric_is_bounded_and_has_no_text_twice():
+    many = principle(*(criterion(letter) for letter in "ABCDEFGH"))
+    rubric = as_they_are(retrieved(many, many))
+    assert 0 < len(rubric.criteria) <= SIZE
+    assert len(texts(rubric)) == len(rubric.criteria)
+
+
+def test_urgent_only_in_an_emergency():
+    urgent = principle(criterion("A", critical=True), urgent=True)
+    calm = as_they_are(retrieved(urgent)).criteria[0]
+    alarm = as_they_are(retrieved(urgent, scenario=emergency())).criteria[0]
+    assert (calm.urgent, alarm.urgent) == (False, True)
+
+
+async def rubric_of(lines):
+    world = World({"draft": ["[A]"], "rubric": lines}, [criterion("A")], mode="standard")
+    events = await world.run()
+    ready = next(event.rubric for event in events if isinstance(event, RubricReady))
+    return world, ready
+
+
+GOOD = json.dumps({"keep": ["c1"], "new": []})
+
+
+@pytest.mark.parametrize("first", ["", "no", "{", '{"keep": "c1"}', "```\nnothing\n```"])
+async def test_a_proposal_that_cannot_be_read_is_asked_for_once_more(first):
+    world, rubric = await rubric_of([first, GOOD])
+    assert rubric.made_by == "synthesis"
+    assert len(world.asked("rubric")) == 2
+
+
+@pytest.mark.parametrize("lines", [["no", "no"], [ModelUnavailable("down")]])
+async def test_without_a_proposal_the_retrieved_criteria_serve(lines):
+    _, rubric = await rubric_of(lines)
+    assert rubric.made_by == "retrieval"
+    assert texts(rubric) == {"Says A"}
+
+
+@pytest.mark.parametrize("wrapped", [f"```json\n{GOOD}\n```", f"<think>{{}}</think>{GOOD}"])
+async def test_json_in_a_fence_or_after_thinking_is_read(wrapped):
+    world, rubric = await rubric_of([wrapped])
+    assert rubric.made_by == "synthesis"
+    assert len(world.asked("rubric")) == 1
