@@ -18,7 +18,7 @@ SHOWN = {
     f"c{n}": Criterion(text=f"Names thing {n}", points=n, origin="principle") for n in range(1, 10)
 }
 FALLBACK = Rubric(
-    criteria=tuple(Criterion(text=f"Fallback number {n}", points=1) for n in range(LEAST)),
+    criteria=tuple(Criterion(text=f"Fallback {n}", points=1, origin="bank") for n in range(LEAST)),
     made_by="retrieval",
 )
 
