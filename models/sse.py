@@ -23,7 +23,9 @@ async def frames(body: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
     """
     pending = b""
     async for piece in body:
-        pending += piece.replace(b"\r\n", b"\n") if b"\r" in piece else piece
+        pending += piece
+        if b"\r" in pending:  # looked for in the whole, since a read may end between the two
+            pending = pending.replace(b"\r\n", b"\n")
         while (end := pending.find(b"\n\n")) >= 0:
             yield pending[: end + 2]
             pending = pending[end + 2 :]

@@ -11,7 +11,7 @@ from typing import Literal
 from pydantic import TypeAdapter
 from typing_extensions import TypedDict
 
-from models.errors import ModelError
+from models.errors import ContextOverflow, ModelError, ModelRejected
 from models.messages import Call, JsonSchema, Message
 from models.yes_no import TOP_LOGPROBS, yes_probability
 from revision.calls import Calls
@@ -82,16 +82,19 @@ async def _verdict(case: Case, answer: str, criterion: Criterion) -> Judgement:
 
 
 async def _ask_token(calls: Calls, messages: tuple[Message, ...]) -> float | None:
-    completion = await calls.judge(
-        Call(
-            step="judge",
-            messages=messages,
-            max_tokens=FIRST_PLACE,
-            temperature=0.0,
-            top_logprobs=TOP_LOGPROBS,
-        )
+    call = Call(
+        step="judge",
+        messages=messages,
+        max_tokens=FIRST_PLACE,
+        temperature=0.0,
+        top_logprobs=TOP_LOGPROBS,
     )
-    return yes_probability(completion)
+    try:
+        return yes_probability(await calls.judge(call))
+    except ContextOverflow:
+        raise
+    except ModelRejected:
+        return None  # a server without log-probabilities; it may still say its verdict as JSON
 
 
 async def _ask_json(calls: Calls, messages: tuple[Message, ...]) -> float:

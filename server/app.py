@@ -86,5 +86,6 @@ async def _tell(services: Services) -> None:
         log.error("upstream: %s; waiting for it to come up", error)  # noqa: TRY400  # likewise
     else:
         log.info("models: %s", names)
+    log.info("serving http://%s:%s/v1", services.settings.host, services.settings.port)
     if services.settings.is_demo:
         log.warning("%s", embedded.WARNING)

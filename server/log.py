@@ -20,7 +20,7 @@ def configure(level: str) -> None:
                 "line": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"},
             },
             "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
-            "root": {"handlers": ["stderr"], "level": "WARNING"},
+            "root": {"handlers": ["stderr"], "level": "ERROR" if level == "error" else "WARNING"},
             "loggers": {
                 "clinalign": {"level": level.upper()},
                 "uvicorn": {"level": "WARNING"},

@@ -9,7 +9,7 @@ import time
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from revision.calls import CallRecord
-from revision.events import Critiqued, Decided, Event, RubricReady, StageBegan
+from revision.events import Critiqued, Decided, Drafted, Event, Found, RubricReady, StageBegan
 from revision.review import Review
 
 SECONDS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 40, 80, 160, 320)
@@ -51,7 +51,7 @@ class Metrics:
         )
         self.stage_seconds = Histogram(
             "clinalign_stage_seconds",
-            "Seconds from the start of a hidden stage to the next one's",
+            "Seconds that a hidden stage took",
             ("stage",),
             buckets=SECONDS,
             registry=self.registry,
@@ -106,35 +106,43 @@ class Metrics:
 
 
 class Watch:
-    """Measures one request's stages as its events come by."""
+    """Measures one request's stages as its events come by. Draft, search and rubric overlap."""
 
     def __init__(self, metrics: Metrics) -> None:
         self._metrics = metrics
-        self._stage: str | None = None
-        self._since = time.perf_counter()
+        self._since: dict[str, float] = {}
 
     def see(self, event: Event) -> None:
         """Take one event."""
         match event:
             case StageBegan():
-                self._turn(event.stage)
+                if event.stage == "recheck":
+                    self._end("revise", "merge")
+                self._since[event.stage] = time.perf_counter()
+            case Drafted():
+                self._end("draft")
+            case Found():
+                self._end("retrieve")
             case RubricReady():
+                self._end("rubric")
                 self._metrics.rubrics.labels(event.rubric.made_by).inc()
-            case Critiqued() if event.round == 0:
-                for judgement in event.critique.judgements:
-                    self._metrics.verdicts.labels(judgement.verdict.value).inc()
+            case Critiqued():
+                self._end("critique", "recheck")
+                if event.round == 0:
+                    for judgement in event.critique.judgements:
+                        self._metrics.verdicts.labels(judgement.verdict.value).inc()
             case Decided():
+                self._end("revise", "merge")
                 self._metrics.candidates.labels(event.objection or "accepted").inc()
             case _:
                 pass
 
     def end(self) -> None:
-        """Close the last stage."""
-        self._turn(None)
+        """Close the stages that a failure or a departure cut off."""
+        self._end(*self._since)
 
-    def _turn(self, stage: str | None) -> None:
-        now = time.perf_counter()
-        # The draft, the search and the rubric overlap; only what runs alone has a time of its own.
-        if self._stage is not None:
-            self._metrics.stage_seconds.labels(self._stage).observe(now - self._since)
-        self._stage, self._since = stage, now
+    def _end(self, *stages: str) -> None:
+        for stage in stages:
+            if (since := self._since.pop(stage, None)) is not None:
+                seconds = time.perf_counter() - since
+                self._metrics.stage_seconds.labels(stage).observe(seconds)

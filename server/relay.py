@@ -47,9 +47,10 @@ async def relay(
         choice,
         Call(step="draft", messages=(), deadline=deadline, affinity=revision_id),
     )
-    services.metrics.reviews.labels("draft", "off", "off").inc()
+    counter = services.metrics.reviews.labels("draft", "off", "off")
     if not body.stream:
         whole = await or_gone(request, _whole(source, revision_id))
+        counter.inc()
         return JsonResponse(whole, headers={**headers, "x-revision-status": "off"})
     feed = Feed(source)
     try:
@@ -57,6 +58,7 @@ async def relay(
     except BaseException:
         await feed.close()
         raise
+    counter.inc()
     return EventStream(
         _frames(feed, revision_id, services.settings.ping_s), close=feed.close, headers=headers
     )

@@ -5,6 +5,7 @@ Read once, when a command starts; nothing else in the project looks at the envir
 
 from pathlib import Path
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
 import platformdirs
 import yaml
@@ -81,9 +82,11 @@ class Settings(BaseSettings):
     @classmethod
     def _http(cls, value: tuple[str, ...] | str | None) -> tuple[str, ...] | str | None:
         for url in (value,) if isinstance(value, str) else value or ():
-            if not url.startswith(("http://", "https://")):
+            if urlsplit(url).scheme not in {"http", "https"} or not urlsplit(url).hostname:
                 raise ValueError("must be a URL such as http://127.0.0.1:8001/v1")
-        return value
+        if isinstance(value, str):
+            return _with_version(value)
+        return value if value is None else tuple(_with_version(url) for url in value)
 
     @property
     def is_demo(self) -> bool:
@@ -107,6 +110,12 @@ class Settings(BaseSettings):
         """Return the sources, strongest first."""
         file = YamlConfigSettingsSource(settings_cls)
         return (init_settings, file, env_settings)
+
+
+def _with_version(url: str) -> str:
+    """Return the base URL with `/v1`, which is easily left out."""
+    bare = url.rstrip("/")
+    return bare if urlsplit(bare).path else f"{bare}/v1"
 
 
 def load_settings(config: Path | None = None, **flags: object) -> Settings:
