@@ -21,7 +21,7 @@ from pydantic_settings import (
 from server.version import PACKAGE
 
 MEGABYTE = 1024 * 1024
-DEMO_ANSWER_TOKENS = 400
+DEMO_ANSWER_TOKENS = 256
 
 
 class SettingsInvalid(Exception):  # noqa: N818  # named after the state
