@@ -12,7 +12,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import ConfigDict, Field, TypeAdapter
 
 from retrieval.errors import LibraryInvalid
-from retrieval.jsonl import read_records
+from retrieval.jsonl import read_records, refuse_repeated_ids
 from retrieval.text import Document, Identifier, Line
 
 DEFAULT_FILE = Path(__file__).parent / "data" / "rubrics.jsonl"
@@ -74,12 +74,8 @@ def load_bank(path: Path = DEFAULT_FILE) -> Bank:
 
     """
     lines = read_records(path, TypeAdapter(BankEntry))
-    seen: dict[str, int] = {}
+    refuse_repeated_ids(path, lines)
     for number, entry in lines.records:
-        if entry.id in seen:
-            problem = f"field id: {entry.id!r} is already used in line {seen[entry.id]}"
-            raise LibraryInvalid(path, problem, line=number)
         if any(criterion.points == 0 for criterion in entry.rubric):
             raise LibraryInvalid(path, "field rubric.points: must not be 0", line=number)
-        seen[entry.id] = number
     return Bank(entries=tuple(entry for _, entry in lines.records), sha256=lines.sha256)

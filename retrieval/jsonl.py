@@ -4,13 +4,24 @@ import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
 from retrieval.errors import LibraryInvalid
 
 Record = TypeVar("Record")
+
+
+class HasId(Protocol):
+    """A record with an id."""
+
+    @property
+    def id(self) -> str:
+        """Unique in its file."""
+
+
+Identified = TypeVar("Identified", bound=HasId)
 
 MAX_FILE = 256 * 1024 * 1024
 
@@ -37,6 +48,21 @@ def read_records(path: Path, kind: TypeAdapter[Record]) -> Lines[Record]:
     if not records:
         raise LibraryInvalid(path, "the file is empty")
     return Lines(records=records, sha256=hashlib.sha256(content).hexdigest())
+
+
+def refuse_repeated_ids(path: Path, lines: Lines[Identified]) -> None:
+    """Check that no id is used twice.
+
+    Raises:
+        LibraryInvalid: naming both lines.
+
+    """
+    seen: dict[str, int] = {}
+    for number, record in lines.records:
+        if record.id in seen:
+            problem = f"field id: {record.id!r} is already used in line {seen[record.id]}"
+            raise LibraryInvalid(path, problem, line=number)
+        seen[record.id] = number
 
 
 def _bytes(path: Path) -> bytes:

@@ -14,7 +14,7 @@ from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter
 
 from retrieval.dimensions import DIMENSIONS
 from retrieval.errors import LibraryInvalid
-from retrieval.jsonl import read_records
+from retrieval.jsonl import read_records, refuse_repeated_ids
 from retrieval.text import Identifier, Line, Passage
 
 DEFAULT_FILE = Path(__file__).parent / "data" / "principles.jsonl"
@@ -124,17 +124,13 @@ def load_library(path: Path = DEFAULT_FILE, asks: Path = ASKS_FILE) -> Library:
 
     """
     lines = read_records(path, TypeAdapter(Principle))
-    seen: dict[str, int] = {}
-    for number, principle in lines.records:
-        if principle.id in seen:
-            problem = f"field id: {principle.id!r} is already used in line {seen[principle.id]}"
-            raise LibraryInvalid(path, problem, line=number)
-        seen[principle.id] = number
+    refuse_repeated_ids(path, lines)
     if not any(principle.always for _, principle in lines.records):
         raise LibraryInvalid(path, "no principle has `always`: at least one must always apply")
+    known = {principle.id for _, principle in lines.records}
     questions = read_records(asks, TypeAdapter(Asks))
     return Library(
         principles=tuple(principle for _, principle in lines.records),
-        asks={entry.id: entry.asks for _, entry in questions.records if entry.id in seen},
+        asks={entry.id: entry.asks for _, entry in questions.records if entry.id in known},
         sha256=hashlib.sha256(f"{lines.sha256}{questions.sha256}".encode()).hexdigest(),
     )
