@@ -13,7 +13,7 @@ from pydantic import ConfigDict, Field, TypeAdapter
 
 from retrieval.errors import LibraryInvalid
 from retrieval.jsonl import read_records, refuse_repeated_ids
-from retrieval.text import Document, Identifier, Line
+from retrieval.text import Document, Identifier, Label, Line
 
 DEFAULT_FILE = Path(__file__).parent / "data" / "rubrics.jsonl"
 
@@ -34,8 +34,8 @@ class BankCriterion:
 
     criterion: Line
     points: Annotated[int, Field(ge=-10, le=10, strict=True)]
-    principle: str | None = None
-    critical: bool = False
+    principle: Identifier | None = None
+    critical: Annotated[bool, Field(strict=True)] = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,9 +47,9 @@ class BankEntry:
     id: Identifier
     messages: Annotated[tuple[BankTurn, ...], Field(min_length=1)]
     rubric: Annotated[tuple[BankCriterion, ...], Field(min_length=1, max_length=60)]
-    theme: str = ""
-    source: str = ""
-    licence: str = ""
+    theme: Label = ""
+    source: Label = ""
+    licence: Label = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,6 +76,8 @@ def load_bank(path: Path = DEFAULT_FILE) -> Bank:
     lines = read_records(path, TypeAdapter(BankEntry))
     refuse_repeated_ids(path, lines)
     for number, entry in lines.records:
+        if entry.messages[-1].role != "user":
+            raise LibraryInvalid(path, "field messages: must end with a user turn", line=number)
         if any(criterion.points == 0 for criterion in entry.rubric):
             raise LibraryInvalid(path, "field rubric.points: must not be 0", line=number)
     return Bank(entries=tuple(entry for _, entry in lines.records), sha256=lines.sha256)

@@ -9,8 +9,9 @@ format, and its SHA-256 is checked before FAISS, a C++ reader, sees a byte of it
 import hashlib
 import os
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from statistics import fmean
 from typing import Literal
@@ -61,11 +62,9 @@ class VectorIndex:
 
     def search(self, query: NDArray[np.float32], *, limit: int) -> tuple[Hit, ...]:
         """Return up to `limit` items nearest to the unit vector of shape (dimension,)."""
-        # An item's rows could crowd the first places, so enough rows are asked for to find
-        # `limit` different items even then.
-        widest = int(np.bincount(self._owners).max())
-        rows = min(len(self._owners), limit * widest)
-        similarities, found = self._index.search(query.reshape(1, -1), rows)
+        # All rows: an item's second best row may lie far behind, and its score must not depend
+        # on how many items were asked for.
+        similarities, found = self._index.search(query.reshape(1, -1), len(self._owners))
         best: defaultdict[int, list[float]] = defaultdict(list)
         for row, similarity in zip(found[0], similarities[0], strict=True):
             best[int(self._owners[row])].append(float(similarity))  # rows come best first
@@ -98,8 +97,8 @@ def build_index(
         index_sha256=hashlib.sha256(data).hexdigest(),
     )
     folder.mkdir(parents=True, exist_ok=True)
-    _replace(folder / f"{corpus}.faiss", data)
-    _replace(folder / f"{corpus}.json", manifest.model_dump_json(indent=1).encode())
+    described = manifest.model_dump_json(indent=1).encode()
+    _replace({folder / f"{corpus}.faiss": data, folder / f"{corpus}.json": described})
     return manifest
 
 
@@ -126,6 +125,8 @@ def load_index(folder: Path, corpus: str, corpus_sha256: str, embedder: Embedder
     if hashlib.sha256(data).hexdigest() != manifest.index_sha256:
         raise IndexCorrupt(f"the {corpus} index does not match its manifest; {BUILD}")
     index = faiss.deserialize_index(np.frombuffer(data, dtype=np.uint8))
+    if not _in_order(manifest.owners):
+        raise IndexCorrupt(f"the manifest of the {corpus} index names no such rows; {BUILD}")
     rows = (index.ntotal, len(manifest.owners), index.d)
     if rows != (manifest.count, manifest.count, manifest.dimension) or manifest.count == 0:
         raise IndexCorrupt(f"the {corpus} index has other rows than its manifest says; {BUILD}")
@@ -149,8 +150,20 @@ def read_manifest(folder: Path, corpus: str) -> Manifest:
         raise IndexCorrupt(f"the manifest of the {corpus} index cannot be read; {BUILD}") from None
 
 
-def _replace(path: Path, data: bytes) -> None:
-    """Write the file whole or not at all."""
-    temporary = path.with_suffix(f"{path.suffix}.{os.getpid()}.new")
-    temporary.write_bytes(data)
-    temporary.replace(path)
+def _in_order(owners: tuple[int, ...]) -> bool:
+    """Say whether the rows belong to items 0, 1, 2 and so on, as a build writes them."""
+    steps = (after - before for before, after in pairwise((0, *owners)))
+    return owners[:1] == (0,) and all(step in {0, 1} for step in steps)
+
+
+def _replace(contents: Mapping[Path, bytes]) -> None:
+    """Write all files, then put them into place; one that cannot be written changes nothing."""
+    new = {path: path.with_suffix(f"{path.suffix}.{os.getpid()}.new") for path in contents}
+    try:
+        for path, data in contents.items():
+            new[path].write_bytes(data)
+        for path, written in new.items():
+            written.replace(path)
+    finally:
+        for written in new.values():
+            written.unlink(missing_ok=True)

@@ -9,6 +9,7 @@ from typing import Generic, Protocol, TypeVar
 from pydantic import TypeAdapter, ValidationError
 
 from retrieval.errors import LibraryInvalid
+from retrieval.text import SHOWN, shown
 
 Record = TypeVar("Record")
 
@@ -91,7 +92,15 @@ def _record(path: Path, number: int, line: str, kind: TypeAdapter[Record]) -> Re
         return kind.validate_json(line)
     except ValidationError as error:
         first = error.errors(include_input=False, include_url=False, include_context=False)[0]
-        field = ".".join(str(part) for part in first["loc"])
+        field = ".".join(_part(part) for part in first["loc"])
         problem = first["msg"][0].lower() + first["msg"][1:]
+        # The parser counts lines too, always from this one.
+        problem = problem.replace("at line 1 column", "at column")
         place = f"field {field}: " if field else ""
         raise LibraryInvalid(path, f"{place}{problem}", line=number) from None
+
+
+def _part(part: str | int) -> str:
+    """Return a step of a location; keys that the file made up are shown as such."""
+    name = str(part)
+    return name if name.isprintable() and len(name) <= SHOWN else shown(name)

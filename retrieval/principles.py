@@ -15,7 +15,7 @@ from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter
 from retrieval.dimensions import DIMENSIONS
 from retrieval.errors import LibraryInvalid
 from retrieval.jsonl import read_records, refuse_repeated_ids
-from retrieval.text import Identifier, Line, Passage
+from retrieval.text import Identifier, Line, Passage, shown
 
 DEFAULT_FILE = Path(__file__).parent / "data" / "principles.jsonl"
 ASKS_FILE = DEFAULT_FILE.with_name("asks.jsonl")
@@ -24,11 +24,13 @@ ASKS_FILE = DEFAULT_FILE.with_name("asks.jsonl")
 def _known_values(dimensions: Mapping[str, tuple[str, ...]]) -> Mapping[str, tuple[str, ...]]:
     for dimension, values in dimensions.items():
         if dimension not in DIMENSIONS:
-            raise ValueError(f"unknown dimension {dimension!r}; known: {', '.join(DIMENSIONS)}")
+            raise ValueError(
+                f"unknown dimension {shown(dimension)}; known: {', '.join(DIMENSIONS)}"
+            )
         for value in values:
             if value not in DIMENSIONS[dimension]:
                 known = ", ".join(DIMENSIONS[dimension])
-                raise ValueError(f"unknown value {value!r} of {dimension}; known: {known}")
+                raise ValueError(f"unknown value {shown(value)} of {dimension}; known: {known}")
     return dimensions
 
 
