@@ -57,7 +57,7 @@ class OpenAIChatModel:
     @asynccontextmanager
     async def relay(self, body: Mapping[str, Json], call: Call) -> AsyncIterator[Relayed]:
         """Send the client's own request and hand the answer's bytes on as they come."""
-        async with self.server.open({**body, "model": self.name}, call) as response:
+        async with self.server.open({**self.options, **body, "model": self.name}, call) as response:
             yield Relayed(content_type=response.content_type, body=response.content.iter_any())
 
     def _body(self, call: Call) -> dict[str, Json]:

@@ -15,7 +15,7 @@ import aiohttp
 import orjson
 import stamina
 
-from models.errors import ModelError, ModelOverloaded, ModelUnavailable
+from models.errors import ModelError, ModelOverloaded, ModelRejected, ModelUnavailable
 from models.messages import Call, Json
 from models.replicas import Replicas
 from models.upstream_errors import refusal, translated
@@ -81,7 +81,7 @@ class OpenAIServer:
             ModelError: as its subclasses say; once even after a retry.
 
         """
-        payload = orjson.dumps(body)
+        payload = _encode(body)
         tried: list[str] = []
         async for attempt in _attempts():
             with attempt:
@@ -99,7 +99,7 @@ class OpenAIServer:
             ModelError: on opening, after one retry; or while the body is read, without one.
 
         """
-        payload = orjson.dumps(body)
+        payload = _encode(body)
         tried: list[str] = []
         async with AsyncExitStack() as stack:
             async for attempt in _attempts():
@@ -163,6 +163,21 @@ def _pause(error: Exception) -> bool | float:
     if isinstance(error, ModelOverloaded) and error.retry_after is not None:
         return error.retry_after if error.retry_after <= LONGEST_WAIT_S else False
     return isinstance(error, ModelUnavailable | ModelOverloaded)
+
+
+def _encode(body: Mapping[str, Json]) -> bytes:
+    """Return the body as JSON.
+
+    Raises:
+        ModelRejected: it holds what JSON cannot carry from one program to another.
+
+    """
+    try:
+        return orjson.dumps(body)
+    except TypeError:
+        raise ModelRejected(
+            "the request holds a number beyond 64 bits or text that is not Unicode", status=400
+        ) from None
 
 
 async def _read(response: aiohttp.ClientResponse) -> bytes:

@@ -49,6 +49,8 @@ def translated() -> Iterator[None]:
     """Turn what the transport raises inside the block into a `ModelError`."""
     try:
         yield
+    except aiohttp.ConnectionTimeoutError:  # a TimeoutError too, but of a host that is down
+        raise ModelUnavailable("the model server cannot be reached") from None
     except TimeoutError:
         raise ModelTimeout("the model server did not answer in time") from None
     except aiohttp.ClientConnectorError:

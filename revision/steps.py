@@ -20,10 +20,13 @@ from revision.rubric import Rubric
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelSteps:
-    """Implements `revision.protocols.Steps`. `given` is an answer that the caller already has."""
+    """Implements `revision.protocols.Steps`.
+
+    `retriever` is None where nothing is reviewed; `given` is an answer that the caller has.
+    """
 
     case: Case
-    retriever: Retriever
+    retriever: Retriever | None
     given: str | None = None
 
     async def draft(self) -> AsyncGenerator[Event, None]:
@@ -36,6 +39,8 @@ class ModelSteps:
 
     def prepare(self) -> AsyncGenerator[Event, None]:
         """Yield events up to `RubricReady` or `PreparationFailed`."""
+        if self.retriever is None:
+            raise ValueError("a review needs a retriever")
         return prepare(self.case, self.retriever)
 
     async def judge(self, answer: str, rubric: Rubric) -> Critique:

@@ -8,7 +8,7 @@ from typing import Literal
 from models import embedded
 from models.errors import EmbedderError, ModelError
 from models.messages import Call, JsonSchema, Message
-from models.openai_chat import OpenAIChatModel
+from models.protocols import ChatModel
 from models.yes_no import TOP_LOGPROBS, yes_probability
 from retrieval.errors import RetrievalError
 from server.metrics import Metrics
@@ -66,27 +66,27 @@ async def _upstream(services: Services) -> AsyncIterator[Finding]:
         mend = f"; below {SMALL_CONTEXT}, long conversations cannot be reviewed" if small else ""
         yield Finding(level="warn" if small else "ok", subject=f"model {card.id}", text=told + mend)
     model = services.writer(cards[0].id)
-    yield await _probability(model)
+    yield await _probability(services.judge or model)
     yield await _schema(model)
 
 
-async def _probability(model: OpenAIChatModel) -> Finding:
+async def _probability(model: ChatModel) -> Finding:
     question = "Is ice frozen water? Reply with one word: yes or no."
     call = _probe(question, max_tokens=1, top_logprobs=TOP_LOGPROBS)
     try:
         completion = await model.complete(call)
     except ModelError as error:
-        return Finding(level="fail", subject="judgements", text=str(error))
+        return Finding(level="fail", subject="judgements", text=f"judge {model.name}: {error}")
     if not completion.first_token:
         text = "no log-probabilities; verdicts rest on the word alone and are never unclear"
         return Finding(level="warn", subject="judgements", text=text)
     if yes_probability(completion) is None:
         text = "the model says neither yes nor no at once; each judgement costs a second call"
         return Finding(level="warn", subject="judgements", text=text)
-    return Finding(level="ok", subject="judgements", text="yes/no read from one token")
+    return Finding(level="ok", subject="judgements", text=f"{model.name} answers in one token")
 
 
-async def _schema(model: OpenAIChatModel) -> Finding:
+async def _schema(model: ChatModel) -> Finding:
     schema = JsonSchema(
         name="probe",
         schema={

@@ -139,17 +139,17 @@ TABLE: dict[type[Exception], Row] = {
     EmbedderError: Row(status=503, code="not_ready", retry=True),
 }
 
-_OUR_CREDENTIALS = frozenset({401, 403})
-_NOT_THERE = 404
+_OUR_SETUP = frozenset({301, 302, 303, 307, 308, 401, 403, 404, 405})
+"""Refusals that no change of the request can mend."""
 
 
 def api_error(error: Exception) -> ApiError:
     """Return what a client is told of an error; for an unknown one, that it is ours."""
     if isinstance(error, ApiError):
         return error
-    if isinstance(error, ModelRejected) and error.status in _OUR_CREDENTIALS | {_NOT_THERE}:
+    if isinstance(error, ModelRejected) and error.status in _OUR_SETUP:
         return ApiError(
-            "the model server does not accept this gateway's key or model; see `doctor`",
+            "the model server does not accept this gateway's address, key or model; see `doctor`",
             status=502,
             kind="server_error",
             code="upstream_misconfigured",

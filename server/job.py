@@ -113,7 +113,7 @@ async def open_job(
 
     """
     wishes = body.revision
-    retriever = await services.shelf.retriever()
+    retriever = await services.shelf.retriever() if mode != "draft" else None
     policy = policy_for(
         mode,
         max_rounds=wishes.max_rounds if rounds is None else rounds,
@@ -187,5 +187,6 @@ def _options(services: Services, body: Asked) -> AnswerOptions:
     )
 
 
-def _fingerprint(services: Services, model: str, retriever: Retriever) -> str:
-    return system_fingerprint(model, retriever.library.sha256, demo=services.settings.is_demo)
+def _fingerprint(services: Services, model: str, retriever: Retriever | None) -> str:
+    corpus = retriever.library.sha256 if retriever else ""
+    return system_fingerprint(model, corpus, demo=services.settings.is_demo)

@@ -17,13 +17,13 @@ from server.metrics import Metrics
 
 log = logging.getLogger("clinalign")
 
-TOO_LARGE = 413
+CLIENT_GONE = 499
 
 _SAFE_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 
 
 class RequestScope:
-    """Wraps the application. A client's own request id is taken only in a safe form."""
+    """Wraps the application."""
 
     def __init__(self, app: ASGIApp, *, metrics: Metrics) -> None:
         self._app = app
@@ -34,58 +34,88 @@ class RequestScope:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        sent = Headers(scope=scope).get("x-request-id", "")
-        request_id = sent if _SAFE_ID.fullmatch(sent) else f"req_{secrets.token_hex(16)}"
+        exchange = Exchange(scope, receive, send)
         started = time.perf_counter()
-        status: int | None = None
-        answered = False
-
-        async def send_with_id(message: Message) -> None:
-            nonlocal status, answered
-            if answered:
-                return
-            if message["type"] == "http.response.start":
-                status = message["status"]
-                headers = MutableHeaders(scope=message)
-                headers["x-request-id"] = request_id
-                if status == TOO_LARGE and headers.get("content-type") != "application/json":
-                    # The framework refuses such a body in plain text, before any handler.
-                    await BODY_TOO_LARGE.to_response()(scope, receive, send_too_large)
-                    answered = True
-                    return
-            await send(message)
-
-        async def send_too_large(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                MutableHeaders(scope=message)["x-request-id"] = request_id
-            await send(message)
-
         self._metrics.in_flight.inc()
         try:
-            await self._app(scope, receive, send_with_id)
+            await self._app(scope, exchange.receive, exchange.send)
         except Exception as error:  # noqa: BLE001  # the last resort of a request
-            # No traceback: it repeats what was being worked on.
-            log.error(  # noqa: TRY400
-                "unhandled error=%s at=%s request_id=%s",
-                type(error).__name__,
-                place_of(error),
-                request_id,
-            )
-            if status is None:
-                await api_error(error).to_response()(scope, receive, send_with_id)
+            await exchange.give_up(error)
         finally:
             self._metrics.in_flight.dec()
-            self._count(scope, status, time.perf_counter() - started, request_id)
+            self._count(exchange, scope, time.perf_counter() - started)
 
-    def _count(self, scope: Scope, status: int | None, seconds: float, request_id: str) -> None:
+    def _count(self, exchange: "Exchange", scope: Scope, seconds: float) -> None:
         route = getattr(scope.get("route"), "path", "none")
-        self._metrics.responses.labels(route, str(status or 499)).inc()
+        status = exchange.status or CLIENT_GONE
+        self._metrics.responses.labels(route, str(status)).inc()
         self._metrics.request_seconds.labels(route).observe(seconds)
+        self._metrics.client_gone.inc(exchange.client_left)
         log.info(
             "request method=%s route=%s status=%s seconds=%.3f request_id=%s",
             scope["method"],
             route,
             status,
             seconds,
-            request_id,
+            exchange.request_id,
         )
+
+
+class Exchange:
+    """One request and its response as they go by.
+
+    A client's own request id is taken only in a safe form. `client_left` tells that the client
+    closed the connection before its response was whole.
+    """
+
+    def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        sent = Headers(scope=scope).get("x-request-id", "")
+        self.request_id = sent if _SAFE_ID.fullmatch(sent) else f"req_{secrets.token_hex(16)}"
+        self.status: int | None = None
+        self.client_left = False
+        self._whole = False
+        self._replaced = False
+        self._scope, self._receive, self._send = scope, receive, send
+
+    async def receive(self) -> Message:
+        """Return the next message from the client."""
+        message = await self._receive()
+        if message["type"] == "http.disconnect" and not self._whole:
+            self.client_left = True
+        return message
+
+    async def send(self, message: Message) -> None:
+        """Send a message to the client, with the request id."""
+        if self._replaced:
+            return
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            if self._is_plain_refusal(message):
+                # The framework refuses too large a body in plain text, before any handler.
+                self._replaced = True
+                await BODY_TOO_LARGE.to_response()(self._scope, self._receive, self._forward)
+                return
+        await self._forward(message)
+
+    async def give_up(self, error: Exception) -> None:
+        """Log an error that nothing has handled, and answer if there is no answer yet."""
+        # No traceback: it repeats what was being worked on.
+        log.error(
+            "unhandled error=%s at=%s request_id=%s",
+            type(error).__name__,
+            place_of(error),
+            self.request_id,
+        )
+        if self.status is None:
+            await api_error(error).to_response()(self._scope, self._receive, self.send)
+
+    async def _forward(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            MutableHeaders(scope=message)["x-request-id"] = self.request_id
+        elif message["type"] == "http.response.body":
+            self._whole = not message.get("more_body", False)
+        await self._send(message)
+
+    def _is_plain_refusal(self, message: Message) -> bool:
+        kind = MutableHeaders(scope=message).get("content-type")
+        return bool(message["status"] == BODY_TOO_LARGE.status and kind != "application/json")

@@ -100,6 +100,8 @@ async def _frames(feed: Feed[bytes], revision_id: str, ping_s: float) -> AsyncIt
             elif _FINISH.search(piece):
                 finished = True
                 yield _extended(piece, revision_id)
+            elif b'"error"' in piece and "choices" not in _opened(piece):
+                raise MalformedReply("the model server reported an error inside the stream")
             elif piece:
                 yield piece
         if not finished:
@@ -110,13 +112,17 @@ async def _frames(feed: Feed[bytes], revision_id: str, ping_s: float) -> AsyncIt
 
 
 def _extended(piece: bytes, revision_id: str) -> bytes:
+    return frame({**_opened(piece), "revision": off_extension(revision_id)})
+
+
+def _opened(piece: bytes) -> dict[str, Json]:
     try:
         chunk: object = orjson.loads(sse.data_of(piece))
     except orjson.JSONDecodeError:
         raise MalformedReply("the model server sent a frame that is not JSON") from None
     if not isinstance(chunk, dict):
         raise MalformedReply("the model server sent a frame that is not an object")
-    return frame({**chunk, "revision": off_extension(revision_id)})
+    return chunk
 
 
 def _payload(services: Services, body: ChatRequest) -> dict[str, Json]:

@@ -8,7 +8,14 @@ from collections.abc import Mapping
 from typing import Annotated, Literal, TypeVar
 
 from fastapi import Request
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    JsonValue,
+    ValidationError,
+    field_validator,
+)
 
 from models.messages import Message
 from revision.policy import Mode
@@ -104,6 +111,12 @@ class Asked(Body):
     messages: Annotated[tuple[ChatMessage, ...], Field(min_length=1, max_length=MOST_MESSAGES)]
     revision: RevisionOptions = RevisionOptions()
 
+    @field_validator("revision", mode="before")
+    @classmethod
+    def _default_revision(cls, value: object) -> object:
+        """Take null for "not given", as OpenAI's API does."""
+        return RevisionOptions() if value is None else value
+
     def turns(self) -> tuple[Message, ...]:
         """Return the conversation."""
         return tuple(message.to_message() for message in self.messages)
@@ -124,6 +137,12 @@ class ChatRequest(Asked):
     top_logprobs: Annotated[int, Field(ge=0, le=20)] | None = None
     response_format: Mapping[str, JsonValue] | None = None
     store: bool | None = None
+
+    @field_validator("stream", mode="before")
+    @classmethod
+    def _default_stream(cls, value: object) -> object:
+        """Take null for "not given", as OpenAI's API does."""
+        return False if value is None else value
 
     def answer_length(self) -> int | None:
         """Return the length asked for; the newer of OpenAI's two names wins."""
@@ -206,9 +225,13 @@ def _complaint(error: ValidationError) -> InvalidRequest:
             key=lambda one: len(one["loc"]),
         )
     # A union's branches are named in the location; a client knows only its own fields.
-    place = [str(part) for part in first["loc"] if not str(part).startswith(("str", "tuple["))]
+    place = [str(part) for part in first["loc"] if not _is_branch(part)]
     param = ".".join(place) or None
     if param is None:
         return InvalidRequest("the request body must be a JSON object", code="invalid_json")
     said = WORDS.get(first["type"]) or first["msg"][0].lower() + first["msg"][1:]
     return InvalidRequest(f"{param}: {said}", param=param)
+
+
+def _is_branch(part: int | str) -> bool:
+    return part == "str" or str(part).startswith("tuple[")

@@ -15,6 +15,7 @@ from pydantic_settings import (
     NoDecode,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
+    SettingsError,
     YamlConfigSettingsSource,
 )
 
@@ -129,6 +130,8 @@ def load_settings(config: Path | None = None, **flags: object) -> Settings:
     if config is not None and not config.is_file():
         raise SettingsInvalid(f"the configuration file does not exist: {config}")
 
+    _check_file(config)
+
     class FromFile(Settings):
         model_config = SettingsConfigDict(yaml_file=config, yaml_file_encoding="utf-8")
 
@@ -138,11 +141,34 @@ def load_settings(config: Path | None = None, **flags: object) -> Settings:
         first = error.errors(include_input=False, include_url=False)[0]
         name = ".".join(str(part) for part in first["loc"])
         raise SettingsInvalid(f"setting {name}: {first['msg']}") from None
-    except (yaml.YAMLError, ValueError) as error:
-        kind = type(error).__name__
-        raise SettingsInvalid(f"the configuration cannot be read ({kind})") from None
+    except SettingsError as error:
+        # Its first line names the field and the source, not the value.
+        raise SettingsInvalid(str(error).splitlines()[0]) from None
     if read.upstream and read.engine == "demo":
         raise SettingsInvalid("settings upstream and engine exclude each other: name one")
     if bool(read.judge_upstream) != bool(read.judge_model):
         raise SettingsInvalid("settings judge_upstream and judge_model go together")
     return read
+
+
+def _check_file(config: Path | None) -> None:
+    """Check that the file is YAML of settings by name, before anything else reads it.
+
+    Raises:
+        SettingsInvalid: naming the file, and the line where there is one.
+
+    """
+    if config is None:
+        return
+    try:
+        content: object = yaml.safe_load(config.read_bytes())
+    except yaml.MarkedYAMLError as error:
+        line = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
+        problem = error.problem or "not YAML"
+        raise SettingsInvalid(f"the configuration {config}{line}: {problem}") from None
+    except (yaml.YAMLError, ValueError, OSError) as error:
+        kind = type(error).__name__
+        raise SettingsInvalid(f"the configuration {config} cannot be read ({kind})") from None
+    names = content if isinstance(content, dict) else None if content is not None else {}
+    if names is None or not all(isinstance(name, str) for name in names):
+        raise SettingsInvalid(f"the configuration {config} must be settings by name")

@@ -1,8 +1,8 @@
 """The command line. Errors are one clear line on standard error; status 1 failed, 2 wrong usage."""
 
 import sys
+from typing import NoReturn
 
-import click
 import typer
 
 from models.errors import EmbedderError, ModelError
@@ -32,21 +32,20 @@ def main() -> None:
     """Run a command and leave with its status."""
     try:
         status: object = app(standalone_mode=False)
-    except click.UsageError as error:
-        _fail(error.format_message(), WRONG_USAGE)
+    except typer.TyperException as error:
+        _fail(error.format_message(), error.exit_code)
     except SettingsInvalid as error:
         _fail(str(error), WRONG_USAGE)
     except (ModelError, RevisionError, RetrievalError, EmbedderError, ApiError, OSError) as error:
         _fail(str(error), FAILED)
-    except click.exceptions.Exit as leaving:
-        sys.exit(leaving.exit_code)
-    except (KeyboardInterrupt, click.Abort):
+    except (KeyboardInterrupt, typer.Abort):
         sys.exit(INTERRUPTED)
-    else:
-        sys.exit(status if isinstance(status, int) else 0)
+    sys.exit(status if isinstance(status, int) else 0)
 
 
-def _fail(message: str, status: int) -> None:
-    line = " ".join(message.split())
-    print(f"clinalign-serve: {line}", file=sys.stderr)  # noqa: T201  # a command's one error line
+def _fail(message: str, status: int) -> NoReturn:
+    # Without a command, the message is the help; that is told as it is.
+    line = message if message.startswith("Usage:") else " ".join(message.split())
+    prefix = "" if line is message else "clinalign-serve: "
+    print(f"{prefix}{line}", file=sys.stderr)  # noqa: T201  # a command's one error line
     sys.exit(status)

@@ -1,6 +1,7 @@
 """`clinalign-serve ask`: one question through the loop, without a server."""
 
 import asyncio
+import os
 import sys
 from contextlib import aclosing
 from typing import Annotated
@@ -51,7 +52,7 @@ def ask(
     """Answer one question, telling each stage on standard error."""
     if mode not in MODES:
         raise typer.BadParameter(f"{mode!r} is not one of {', '.join(MODES)}", param_hint="--mode")
-    text = sys.stdin.read() if question == "-" else question
+    text = _read(question)
     if not text.strip():
         raise typer.BadParameter("the question is empty", param_hint="question")
     settings = load_settings(
@@ -66,6 +67,14 @@ def ask(
     configure(settings.log_level)
     told = Console(stderr=True, highlight=False)
     asyncio.run(_ask(settings, text, mode, told, as_json=as_json, verbose=verbose))
+
+
+def _read(question: str) -> str:
+    given = sys.stdin.buffer.read() if question == "-" else os.fsencode(question)
+    try:
+        return given.decode("utf-8")
+    except UnicodeDecodeError:
+        raise typer.BadParameter("the question is not UTF-8", param_hint="question") from None
 
 
 async def _ask(

@@ -2,6 +2,7 @@
 
 import shutil
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -95,16 +96,26 @@ def build(
 ) -> None:
     """Build the indexes, unless those there are fit; with FILE, put that library into use."""
     settings = load_settings(config)
-    copy = settings.index_dir / "principles.jsonl"
-    if file is not None:
-        load_library(file)
-        settings.index_dir.mkdir(parents=True, exist_ok=True)
-        if not copy.exists() or not file.samefile(copy):
-            shutil.copyfile(file, copy)
-    else:
-        copy.unlink(missing_ok=True)
-    library, bank = build_indexes(places(settings), SentenceEmbedder(settings.embedder))
+    if file is not None and settings.principles is not None:
+        raise RetrievalError(
+            "the setting `principles` names the library; unset it to put another into use"
+        )
+    source = file or settings.principles or library_file.DEFAULT_FILE
+    load_library(source)
+    wanted = replace(places(settings), principles=source)
+    library, bank = build_indexes(wanted, SentenceEmbedder(settings.embedder))
+    _put_into_use(file, settings.index_dir / "principles.jsonl")
     _write(f"{len(library)} principles and {len(bank)} rubrics indexed in {settings.index_dir}")
+
+
+def _put_into_use(file: Path | None, copy: Path) -> None:
+    """Keep a copy of the library that the index was built from; none for the bundled one."""
+    if file is None:
+        copy.unlink(missing_ok=True)
+    elif not copy.exists() or not file.samefile(copy):
+        new = copy.with_suffix(".new")
+        shutil.copyfile(file, new)
+        new.replace(copy)
 
 
 def _library(config: Path | None) -> Library:

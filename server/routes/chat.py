@@ -31,5 +31,6 @@ async def chat_completions(request: Request, services: Wired) -> Response:
         usage = body.stream_options is not None and body.stream_options.include_usage
         return await stream_review(job, include_usage=usage)
     review, events = await or_gone(request, run(job))
+    job.first_token()
     headers = {"x-revision-id": job.revision_id, "x-revision-status": review.status}
     return JsonResponse(completion_body(job, review, events), headers=headers)

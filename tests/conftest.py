@@ -1,0 +1,22 @@
+"""What every test may ask for: a model server with a script, and a small library."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from retrieval.retriever import Retriever
+from tests.fakes.embedder import HashingEmbedder
+from tests.fakes.library import open_library
+from tests.fakes.vllm import FakeVLLM
+
+
+@pytest.fixture(scope="session")
+def library(tmp_path_factory: pytest.TempPathFactory) -> Retriever:
+    return open_library(tmp_path_factory.mktemp("library"), HashingEmbedder())
+
+
+@pytest.fixture
+async def vllm() -> AsyncIterator[FakeVLLM]:
+    async with FakeVLLM() as server:
+        yield server
+    assert server.complaints == []

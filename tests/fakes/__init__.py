@@ -1,0 +1,1 @@
+"""Real stand-ins for what the tests cannot have: a model server, an embedder, a small library."""

@@ -1,0 +1,116 @@
+import json
+
+import pytest
+
+from models.errors import MalformedReply
+from models.messages import Usage
+from models.wire import ModelCards, WireChunk, WireCompletion, parse
+
+CANARY = "zebra-in-the-ward"
+
+
+def completion(message: dict, **choice: object) -> bytes:
+    return json.dumps({"choices": [{"message": message, **choice}]}).encode()
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        CANARY.encode(),
+        f'"{CANARY}"'.encode(),
+        f'["{CANARY}"]'.encode(),
+        f'{{"choices": "{CANARY}"}}'.encode(),
+        f'{{"choices": [], "note": "{CANARY}"}}'.encode(),
+        f'{{"choices": [{{"message": "{CANARY}"}}]}}'.encode(),
+        f'{{"choices": [{{"message": {{"content": ["{CANARY}"]}}}}]}}'.encode(),
+        f'{{"choices": [{{"message": {{"content": "{CANARY}"}}, "finish_reason": 7}}]}}'.encode(),
+        f'{{"error": "{CANARY}"}}'.encode(),
+        f'{{"choices": [{{"message": {{"content": "{CANARY}'.encode(),
+        b"",
+        b"\xff\xfe" + CANARY.encode(),
+        b"null",
+    ],
+)
+def test_a_malformed_reply_is_named_and_never_repeated(body: bytes):
+    with pytest.raises(MalformedReply) as caught:
+        parse(WireCompletion, body)
+    assert CANARY not in str(caught.value)
+    assert caught.value.__suppress_context__, "a log of the chain would repeat the input"
+
+
+@pytest.mark.parametrize(
+    ("message", "text", "reasoning"),
+    [
+        ({"content": "Yes."}, "Yes.", ""),
+        ({"content": None, "refusal": "I cannot."}, "I cannot.", ""),
+        ({"content": "A", "reasoning": "R"}, "A", "R"),
+        ({"content": "A", "reasoning_content": "R"}, "A", "R"),
+        ({"content": None}, "", ""),
+        ({}, "", ""),
+        ({"content": "A", "annotations": [], "new_field": {}}, "A", ""),
+    ],
+)
+def test_a_reply_is_read_under_every_known_name(message: dict, text: str, reasoning: str):
+    read = parse(WireCompletion, completion(message)).to_completion()
+    assert (read.text, read.reasoning, read.finish_reason) == (text, reasoning, "stop")
+
+
+@pytest.mark.parametrize(
+    ("usage", "expected"),
+    [
+        (None, Usage()),
+        ({"prompt_tokens": 3, "completion_tokens": 2}, Usage(prompt_tokens=3, completion_tokens=2)),
+        ({"prompt_tokens": 3, "completion_tokens": None}, Usage(prompt_tokens=3)),
+        (
+            {"prompt_tokens": 3, "prompt_tokens_details": {"cached_tokens": 2}},
+            Usage(prompt_tokens=3, cached_tokens=2),
+        ),
+        ({"prompt_tokens": 3, "prompt_tokens_details": None}, Usage(prompt_tokens=3)),
+        (
+            {"prompt_tokens": 3, "prompt_tokens_details": {"cached_tokens": None}},
+            Usage(prompt_tokens=3),
+        ),
+    ],
+)
+def test_usage_is_read_where_it_is_told(usage: dict | None, expected: Usage):
+    body = json.dumps({"choices": [{"message": {"content": "A"}}], "usage": usage}).encode()
+    assert parse(WireCompletion, body).to_completion().usage == expected
+
+
+def test_of_one_token_told_twice_the_likelier_reading_is_kept():
+    top = [{"token": "yes", "logprob": -0.1}, {"token": "yes", "logprob": -5.0}]
+    position = {"token": "yes", "logprob": -0.1, "top_logprobs": top}
+    body = completion({"content": "yes"}, logprobs={"content": [position]})
+    assert parse(WireCompletion, body).to_completion().first_token == {"yes": -0.1}
+
+
+def test_a_token_without_alternatives_stands_for_itself():
+    body = completion({"content": "no"}, logprobs={"content": [{"token": "no", "logprob": -0.2}]})
+    assert parse(WireCompletion, body).to_completion().first_token == {"no": -0.2}
+
+
+@pytest.mark.parametrize("logprobs", [None, {}, {"content": None}, {"content": []}])
+def test_a_reply_without_probabilities_has_none(logprobs: dict | None):
+    body = completion({"content": "no"}, logprobs=logprobs)
+    assert parse(WireCompletion, body).to_completion().first_token == {}
+
+
+@pytest.mark.parametrize(
+    ("card", "context"),
+    [
+        ({"id": "m"}, None),
+        ({"id": "m", "max_model_len": 4096}, 4096),
+        ({"id": "m", "meta": {"n_ctx": 2048}}, 2048),
+        ({"id": "m", "meta": {"n_ctx": "many"}}, None),
+        ({"id": "m", "meta": None}, None),
+    ],
+)
+def test_the_context_length_is_found_where_each_server_puts_it(card: dict, context: int | None):
+    cards = parse(ModelCards, json.dumps({"data": [card]}).encode())
+    assert cards.data[0].context_length() == context
+
+
+def test_a_usage_chunk_has_no_choices():
+    chunk = parse(WireChunk, b'{"choices": [], "usage": {"prompt_tokens": 1}}')
+    assert chunk.choices == ()
+    assert chunk.usage is not None
