@@ -10,7 +10,7 @@ from retrieval import principles as principle_file
 from retrieval.bank import Bank, load_bank
 from retrieval.classifier import EMBEDDER, ScenarioClassifier
 from retrieval.errors import RetrievalError
-from retrieval.index import build_index, load_index
+from retrieval.index import build_index, load_index, read_manifest
 from retrieval.principles import Library, load_library
 from retrieval.retriever import Retriever
 
@@ -27,6 +27,17 @@ class Places:
     principles: Path = principle_file.DEFAULT_FILE
     rubrics: Path = bank_file.DEFAULT_FILE
     scenario: Path = SCENARIO_FILE
+
+
+def require_indexes(places: Places) -> None:
+    """Check cheaply that there are indexes at all.
+
+    Raises:
+        IndexMissing, IndexCorrupt: there are none, or their manifests cannot be read.
+
+    """
+    for corpus in (PRINCIPLES, RUBRICS):
+        read_manifest(places.indexes, corpus)
 
 
 def open_retriever(places: Places, embedder: Embedder) -> Retriever:

@@ -16,7 +16,7 @@ from models.openai_chat import OpenAIChatModel
 from models.openai_http import OpenAIServer
 from models.protocols import ChatModel
 from retrieval import bank, principles
-from retrieval.open import Places, open_retriever
+from retrieval.open import Places, open_retriever, require_indexes
 from retrieval.retriever import Retriever
 from server.catalog import Catalog
 from server.metrics import Metrics
@@ -106,7 +106,9 @@ def open_library(settings: Settings) -> Retriever:
         RetrievalError, EmbedderError: with what mends it.
 
     """
-    return open_retriever(places(settings), SentenceEmbedder(settings.embedder))
+    where = places(settings)
+    require_indexes(where)  # before the seconds that an embedder takes to load
+    return open_retriever(where, SentenceEmbedder(settings.embedder))
 
 
 async def _open_judge(settings: Settings, stack: AsyncExitStack) -> ChatModel | None:

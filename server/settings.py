@@ -161,7 +161,7 @@ def _check_file(config: Path | None) -> None:
     if config is None:
         return
     try:
-        content: object = yaml.safe_load(config.read_bytes())
+        content: object = yaml.safe_load(config.read_text(encoding="utf-8"))
     except yaml.MarkedYAMLError as error:
         line = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
         problem = error.problem or "not YAML"
