@@ -4,6 +4,7 @@ Fields that OpenAI has and we do not name are kept and passed on. Fields that re
 engine are refused: a chat template or a grammar from outside is code, or as good as.
 """
 
+import re
 from collections.abc import Mapping
 from typing import Annotated, Literal, TypeVar
 
@@ -45,6 +46,10 @@ REFUSED = frozenset(
         "priority",
         "api_base",
         "base_url",
+        "json_schema",
+        "vllm_xargs",
+        "lora_request",
+        "allowed_token_ids",
         "continue_final_message",
         "add_generation_prompt",
         "echo",
@@ -158,6 +163,8 @@ class AnswerRequest(Asked):
 WORDS = {"too_short": "must not be empty", "missing": "is required"}
 """Clearer than the validator's own."""
 
+_FIELD_NAME = re.compile(r"[a-z][a-z0-9_]{0,31}")
+
 Read = TypeVar("Read", bound=Asked)
 Form = TypeVar("Form", bound=BaseModel)
 
@@ -229,6 +236,10 @@ def _complaint(error: ValidationError) -> InvalidRequest:
     param = ".".join(place) or None
     if param is None:
         return InvalidRequest("the request body must be a JSON object", code="invalid_json")
+    if first["type"] == "extra_forbidden" and not _FIELD_NAME.fullmatch(place[-1]):
+        # What is no field's name may be a patient's words; only where it stands is told.
+        parent = ".".join(place[:-1])
+        return InvalidRequest(f"{parent} has a field that is not known", param=parent)
     said = WORDS.get(first["type"]) or first["msg"][0].lower() + first["msg"][1:]
     return InvalidRequest(f"{param}: {said}", param=param)
 

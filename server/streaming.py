@@ -17,7 +17,7 @@ from server.job import Job
 from server.log import place_of
 from server.replies import answer_of, extension, finish_reason, usage_body
 
-GRACE_S = 0.25
+GRACE_S = 0.5
 """How long the first byte waits for a failure that deserves a real HTTP status."""
 
 log = logging.getLogger("clinalign")

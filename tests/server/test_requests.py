@@ -123,6 +123,7 @@ BAD = {
     "an unknown thing to include": (wish(include=[CANARY]), "revision.include.0", None),
     "an unknown thing to expose": (wish(expose=CANARY), "revision.expose", None),
     "an unknown wish": (wish(rounds=1), "revision.rounds", None),
+    "an unknown wish in words": (wish(**{f"{CANARY} has a fever": 1}), "revision", None),
     "revision of a wrong type": (body(revision=CANARY), "revision", None),
 }
 DANGEROUS = (
