@@ -141,8 +141,8 @@ def check_reviewed(revision: dict, mode: str) -> None:
         assert {one["draft"], one["final"]} <= VERDICTS
         assert 1 <= one["points"] <= 10
         assert one["principle"] is None or one["principle"] in KNOWN
-    judged = [one for one in revision["criteria"] if one["draft"] != "unclear"]
-    assert (revision["score"]["draft"] is None) is (not judged)
+    if revision["status"] != "unreviewed":  # unclear is a verdict too, and earns nothing
+        assert 0 <= revision["score"]["draft"] <= revision["score"]["final"] <= 1
     assert revision["usage"]["draft"]["completion_tokens"] > 0
 
 
