@@ -1,7 +1,9 @@
 """`clinalign-serve serve`: the gateway."""
 
 import ipaddress
+import signal
 import socket
+import sys
 from typing import Annotated
 
 import typer
@@ -58,6 +60,8 @@ def serve(
                 timeout_graceful_shutdown=DRAIN_S,
             )
         )
+        # uvicorn drains, then raises the signal again; an orderly end is no failure.
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
         server.run(sockets=[listener])
         if not server.started:
             raise OSError("the server did not start; see the lines above")
