@@ -2,12 +2,22 @@
 
 from collections.abc import AsyncIterator
 
+import hypothesis
 import pytest
 
 from retrieval.retriever import Retriever
 from tests.fakes.embedder import HashingEmbedder
 from tests.fakes.library import open_library
 from tests.fakes.vllm import FakeVLLM
+
+# A busy machine is slow; that is no fault of what is tested.
+hypothesis.settings.register_profile(
+    "shared-machine",
+    deadline=None,
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],
+    print_blob=True,
+)
+hypothesis.settings.load_profile("shared-machine")
 
 
 @pytest.fixture(scope="session")

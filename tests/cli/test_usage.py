@@ -141,7 +141,7 @@ def test_a_reader_that_leaves_early_gets_no_traceback(empty):
 
 def test_an_interrupted_question_ends_quietly(empty):
     with socket.create_server(("127.0.0.1", 0)) as silent:
-        silent.settimeout(30)
+        silent.settimeout(90)
         url = f"http://127.0.0.1:{silent.getsockname()[1]}/v1"
         child = subprocess.Popen(
             [PROGRAM, "ask", "--upstream", url, "hi"],
@@ -151,6 +151,6 @@ def test_an_interrupted_question_ends_quietly(empty):
         )
         with silent.accept()[0]:
             child.send_signal(signal.SIGINT)
-            _, err = child.communicate(timeout=30)
+            _, err = child.communicate(timeout=90)
     assert child.returncode == 130
     assert err == b""

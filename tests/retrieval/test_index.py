@@ -183,7 +183,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, bytes]:
     return folder, (folder / "things.faiss").read_bytes()
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.data())
 def test_a_flipped_byte_anywhere_is_a_corrupt_index_and_no_crash(built, data):
     folder, whole = built
@@ -280,7 +280,7 @@ TEXT = st.lists(st.sampled_from(WORDS), min_size=1, max_size=4).map(" ".join)
 CORPUS = st.lists(st.lists(TEXT, min_size=1, max_size=5), min_size=1, max_size=7)
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(texts=CORPUS, asked=TEXT, limit=st.integers(1, 10))
 def test_a_search_ranks_as_plain_arithmetic_does(tmp_path_factory, texts, asked, limit):
     folder = tmp_path_factory.mktemp("oracle", numbered=True)

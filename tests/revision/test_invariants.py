@@ -85,7 +85,7 @@ def run(world: World) -> Review | None:
         return None
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(worlds())
 def test_the_loop_keeps_its_promises(world):
     review = run(world)

@@ -222,10 +222,11 @@ async def test_a_live_draft_that_breaks_is_an_error_frame_and_done(
 
 async def test_a_draft_that_is_never_there_in_time_is_an_error(gateway: Gateway, vllm: FakeVLLM):
     vllm.script["draft"] = Hang()
-    wishes = {"deadline_ms": 400}
-    whole = await gateway.chat(revision=wishes)
+    whole = await gateway.chat(revision={"deadline_ms": 100})
     assert (whole.status, whole.error["code"]) == (504, "deadline_exceeded")
-    stream = await gateway.stream(revision=wishes)
+    # Past the grace in which an error still becomes the response's status.
+    late = {"deadline_ms": int(streaming.GRACE_S * 1000) + 700}
+    stream = await gateway.stream(revision=late)
     assert stream.chunks[-1]["error"]["code"] == "deadline_exceeded"
     assert stream.data[-1] == sse.DONE
 
