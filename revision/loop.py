@@ -52,6 +52,7 @@ async def self_revise(  # noqa: C901  # the method, whole, on one page
                 case Drafted():
                     drafts = event.drafts
                     if drafts[0].tool_calls:
+                        rubric = None  # whether there was one already is a matter of chance
                         break
                 case RubricReady():
                     rubric = event.rubric

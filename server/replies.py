@@ -102,6 +102,8 @@ def extension(job: Job, review: Review, events: Iterable[Event]) -> dict[str, Js
     """Return the extension `revision`."""
     seen = tuple(events)
     found = next((event.retrieved for event in seen if isinstance(event, Found)), None)
+    if review.status == "off":
+        found = None  # nothing was judged by what may have been found meanwhile
     body: dict[str, Json] = {
         "id": job.revision_id,
         "status": review.status,

@@ -14,6 +14,7 @@ from tests.fakes.vllm import (
     FakeVLLM,
     Hang,
     Rule,
+    Slow,
     Status,
     lacks,
     verdicts,
@@ -212,6 +213,16 @@ async def test_each_outcome_is_told_the_same_whole_and_streamed(  # noqa: PLR091
 
 def _told(revision: dict) -> dict:
     return {key: value for key, value in revision.items() if key not in {"id", "usage"}}
+
+
+@pytest.mark.parametrize("seconds", [0.0, 1.0], ids=["before the rubric", "after the rubric"])
+async def test_a_draft_that_calls_tools_names_no_basis(
+    gateway: Gateway, vllm: FakeVLLM, seconds: float
+):
+    vllm.script["draft"] = Slow(seconds=seconds, reply=TOOL_DRAFT)
+    reply = await gateway.chat("standard")
+    assert reply.outcome == ("off", "bypass")
+    assert (reply.revision["principles"], reply.revision["criteria"]) == ([], [])
 
 
 async def test_draft_mode_is_off(gateway: Gateway):
