@@ -1,4 +1,4 @@
-"""An exact FAISS index over texts, beside a JSON manifest that says what it is an index of.
+"""A FAISS index over texts, beside a JSON manifest that says what it is an index of.
 
 Every row belongs to one item: a principle has a row for its text and one for each question that
 calls for it. A search ranks items by the mean of their two best rows, which forgives one row that
@@ -8,13 +8,11 @@ format, and its SHA-256 is checked before FAISS, a C++ reader, sees a byte of it
 
 import hashlib
 import os
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from statistics import fmean
-from typing import Literal
+from typing import Literal, TypeAlias
 
 import faiss
 import numpy as np
@@ -23,10 +21,21 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from models.protocols import Embedder
 from retrieval.errors import BUILD, IndexCorrupt, IndexMismatch, IndexMissing
+from retrieval.structure import Kind, kind_for, kind_of, make_structure, open_structure
 
 FORMAT = 1
 BATCH = 64
 BEST_ROWS = 2
+
+ALL_ROWS_UP_TO = 10_000
+"""Up to here every row is ranked; sorting more of them would cost more than finding them."""
+
+FEWEST_ROWS = 1024
+ROWS_A_HIT = 8
+"""Rows fetched beyond that, for each item asked for."""
+
+Rows: TypeAlias = tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float32]]
+"""Items; then, row by row, the item that a row belongs to and the row's cosine."""
 
 
 class Manifest(BaseModel):
@@ -53,23 +62,55 @@ class Hit:
 
 
 class VectorIndex:
-    """A loaded index. Searching is exact and thread-safe."""
+    """A loaded index. Searching is thread-safe; it is exact where `kind` is "flat"."""
 
-    def __init__(self, index: faiss.Index, manifest: Manifest) -> None:
+    def __init__(self, index: faiss.Index, manifest: Manifest, kind: Kind) -> None:
         self.manifest = manifest
+        self.kind: Kind = kind
         self._index = index
         self._owners = np.asarray(manifest.owners, dtype=np.int64)
+        # The rows of item n are those from starts[n] up to starts[n + 1].
+        self._starts = np.searchsorted(self._owners, np.arange(self._owners[-1] + 2))
+
+    def __len__(self) -> int:
+        """Return the number of items."""
+        return len(self._starts) - 1
 
     def search(self, query: NDArray[np.float32], *, limit: int) -> tuple[Hit, ...]:
         """Return up to `limit` items nearest to the unit vector of shape (dimension,)."""
-        # All rows: an item's second best row may lie far behind, and its score must not depend
-        # on how many items were asked for.
-        similarities, found = self._index.search(query.reshape(1, -1), len(self._owners))
-        best: defaultdict[int, list[float]] = defaultdict(list)
-        for row, similarity in zip(found[0], similarities[0], strict=True):
-            best[int(self._owners[row])].append(float(similarity))  # rows come best first
-        hits = [Hit(item=item, similarity=fmean(of[:BEST_ROWS])) for item, of in best.items()]
-        return tuple(sorted(hits, key=lambda hit: -hit.similarity)[:limit])
+        if len(self._owners) <= ALL_ROWS_UP_TO:
+            items, owners, similarities = self._all_rows(query)
+        else:
+            items, owners, similarities = self._rows_nearby(query, limit)
+        scores = _by_item(owners, similarities)
+        best = np.argsort(-scores, kind="stable")[:limit]
+        return tuple(Hit(item=int(items[n]), similarity=float(scores[n])) for n in best)
+
+    def _all_rows(self, query: NDArray[np.float32]) -> Rows:
+        found, rows = self._index.search(query.reshape(1, -1), len(self._owners))
+        similarities = np.empty(len(self._owners), dtype=np.float32)
+        similarities[rows[0]] = found[0]
+        return np.arange(len(self)), self._owners, similarities
+
+    def _rows_nearby(self, query: NDArray[np.float32], limit: int) -> Rows:
+        # All rows of an item that has one near the query: its second best may lie far behind,
+        # and its score must not depend on how many items were asked for.
+        _, near = self._index.search(query.reshape(1, -1), max(FEWEST_ROWS, ROWS_A_HIT * limit))
+        items = np.unique(self._owners[near[0][near[0] >= 0]])
+        rows = np.concatenate([np.arange(self._starts[n], self._starts[n + 1]) for n in items])
+        vectors: NDArray[np.float32] = self._index.reconstruct_batch(rows)
+        return items, self._owners[rows], vectors @ query
+
+
+def _by_item(owners: NDArray[np.int64], similarities: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return each item's mean cosine of its two best rows; `owners` ascend."""
+    order = np.lexsort((-similarities, owners))
+    ranked, of = similarities[order], owners[order]
+    first = np.flatnonzero(np.r_[True, of[1:] != of[:-1]])
+    second = np.minimum(first + 1, len(of) - 1)
+    second = np.where(of[second] == of[first], second, first)
+    means: NDArray[np.float32] = (ranked[first] + ranked[second]) * np.float32(1 / BEST_ROWS)
+    return means
 
 
 def build_index(
@@ -82,9 +123,10 @@ def build_index(
     """Embed each item's texts; write index and manifest, each whole or not at all."""
     owners = [number for number, rows in enumerate(texts) for _ in rows]
     flat = [text for rows in texts for text in rows]
-    index = faiss.IndexFlatIP(embedder.dimension)
+    vectors = np.empty((len(flat), embedder.dimension), dtype=np.float32)
     for start in range(0, len(flat), BATCH):
-        index.add(embedder.embed(flat[start : start + BATCH]))
+        vectors[start : start + BATCH] = embedder.embed(flat[start : start + BATCH])
+    index = make_structure(vectors, kind_for(len(flat)))
     data: bytes = faiss.serialize_index(index).tobytes()
     manifest = Manifest(
         format=FORMAT,
@@ -130,7 +172,10 @@ def load_index(folder: Path, corpus: str, corpus_sha256: str, embedder: Embedder
     rows = (index.ntotal, len(manifest.owners), index.d)
     if rows != (manifest.count, manifest.count, manifest.dimension) or manifest.count == 0:
         raise IndexCorrupt(f"the {corpus} index has other rows than its manifest says; {BUILD}")
-    return VectorIndex(index, manifest)
+    kind = kind_of(index)
+    if kind is None:
+        raise IndexCorrupt(f"the {corpus} index is of a kind that is not built here; {BUILD}")
+    return VectorIndex(open_structure(index), manifest, kind)
 
 
 def read_manifest(folder: Path, corpus: str) -> Manifest:

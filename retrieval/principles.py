@@ -7,6 +7,7 @@ lines of `principles.jsonl` and are what the rest of the system holds.
 import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal, TypeAlias
 
@@ -88,13 +89,22 @@ class Asks:
     asks: Annotated[tuple[Line, ...], Field(min_length=1)]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)  # not slotted: cached_property keeps its value in __dict__
 class Library:
     """The principles of one file, in its order; `sha256` covers all that is indexed."""
 
     principles: tuple[Principle, ...]
     asks: Mapping[str, tuple[str, ...]]
     sha256: str
+
+    @cached_property
+    def standing(self) -> tuple[Principle, ...]:
+        """The principles that always apply."""
+        return tuple(principle for principle in self.principles if principle.always)
+
+    @cached_property
+    def _by_id(self) -> Mapping[str, Principle]:
+        return {principle.id: principle for principle in self.principles}
 
     def __iter__(self) -> Iterator[Principle]:
         return iter(self.principles)
@@ -113,7 +123,7 @@ class Library:
 
     def find(self, principle_id: str) -> Principle | None:
         """Return the principle of that id."""
-        return next((known for known in self.principles if known.id == principle_id), None)
+        return self._by_id.get(principle_id)
 
 
 def load_library(path: Path = DEFAULT_FILE, asks: Path = ASKS_FILE) -> Library:
@@ -127,12 +137,13 @@ def load_library(path: Path = DEFAULT_FILE, asks: Path = ASKS_FILE) -> Library:
     """
     lines = read_records(path, TypeAdapter(Principle))
     refuse_repeated_ids(path, lines)
-    if not any(principle.always for _, principle in lines.records):
-        raise LibraryInvalid(path, "no principle has `always`: at least one must always apply")
     known = {principle.id for _, principle in lines.records}
     questions = read_records(asks, TypeAdapter(Asks))
-    return Library(
+    library = Library(
         principles=tuple(principle for _, principle in lines.records),
         asks={entry.id: entry.asks for _, entry in questions.records if entry.id in known},
         sha256=hashlib.sha256(f"{lines.sha256}{questions.sha256}".encode()).hexdigest(),
     )
+    if not library.standing:
+        raise LibraryInvalid(path, "no principle has `always`: at least one must always apply")
+    return library

@@ -25,6 +25,9 @@ SCENARIO_WEIGHT = 0.2
 RELEVANCE_FLOOR = 0.12
 """Principles whose cosine is below this have nothing to do with the question."""
 
+CANDIDATES = 200
+"""Principles that the scenario may still move up: all, in a library of the usual size."""
+
 EXAMPLES = 3
 EXAMPLE_FLOOR = 0.35
 """Bank entries below this cosine are about something else."""
@@ -102,15 +105,14 @@ class Retriever:
     def _principles(
         self, query: NDArray[np.float32], scenario: Scenario, top_k: int
     ) -> tuple[PrincipleHit, ...]:
-        standing = [known for known in self.library if known.always]
-        standing = standing[: max(1, top_k // 2)]
+        standing = self.library.standing[: max(1, top_k // 2)]
         ranked = sorted(
             (
                 PrincipleHit(
                     principle=principle,
                     score=hit.similarity + SCENARIO_WEIGHT * scenario_fit(principle, scenario),
                 )
-                for hit in self.principle_index.search(query, limit=len(self.library))
+                for hit in self.principle_index.search(query, limit=CANDIDATES)
                 if hit.similarity >= RELEVANCE_FLOOR
                 and not (principle := self.library.principles[hit.item]).always
             ),
@@ -132,12 +134,8 @@ def scenario_fit(principle: Principle, scenario: Scenario) -> float:
 
     0 for a principle that depends on nothing; below 0 where the scenario speaks against it.
     """
-    even = Scenario.unknown()
     lifts = [
-        max(
-            scenario.probability(dimension, value) - even.probability(dimension, value)
-            for value in values
-        )
+        max(scenario.lift(dimension, value) for value in values)
         for dimension, values in principle.dimensions.items()
         if values
     ]

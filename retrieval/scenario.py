@@ -37,6 +37,10 @@ class Scenario:
         """Return a value's probability; KeyError for what `DIMENSIONS` does not name."""
         return self.values[dimension][value]
 
+    def lift(self, dimension: str, value: str) -> float:
+        """Return how much likelier than even a value is; below 0, how much less likely."""
+        return self.values[dimension][value] - _EVEN.values[dimension][value]
+
     def top(self, dimension: str) -> str:
         """Return the likeliest value; across several heads, the one furthest above its share."""
         even = _EVEN.values[dimension]

@@ -88,7 +88,7 @@ def test_judgements_of_one_request_share_their_beginning():
 def test_the_revision_keeps_short_only_what_was_to_be_short():
     plain = render("revise", nonce="n", items=[ITEM], brief=False)
     brief = render("revise", nonce="n", items=[ITEM], brief=True)
-    assert "Cut nothing that is correct" in plain
+    assert "Keep everything that is correct" in plain
     assert "stay short" in brief
     assert "Cut nothing" not in brief
 
