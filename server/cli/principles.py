@@ -14,6 +14,7 @@ from retrieval import principles as library_file
 from retrieval.errors import RetrievalError
 from retrieval.open import build_indexes
 from retrieval.principles import Library, Principle, load_library
+from server.cli.distill import distill_principles
 from server.cli.options import Config
 from server.routes.principles import principle_body
 from server.services import open_library, places
@@ -22,6 +23,8 @@ from server.settings import load_settings
 app = typer.Typer(
     help="The principle library and its index.", no_args_is_help=True, rich_markup_mode=None
 )
+
+app.command("distill")(distill_principles)
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 

@@ -90,7 +90,7 @@ def test_the_revision_keeps_short_only_what_was_to_be_short():
     brief = render("revise", nonce="n", items=[ITEM], brief=True)
     assert "Keep everything that is correct" in plain
     assert "stay short" in brief
-    assert "Cut nothing" not in brief
+    assert "Keep everything" not in brief
 
 
 def test_the_fingerprint_is_of_the_files():
