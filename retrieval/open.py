@@ -40,8 +40,10 @@ def require_indexes(places: Places) -> None:
         read_manifest(places.indexes, corpus)
 
 
-def open_retriever(places: Places, embedder: Embedder) -> Retriever:
+def open_retriever(places: Places, embedder: Embedder, *, multilingual: bool = False) -> Retriever:
     """Load everything and check that it belongs together.
+
+    `multilingual` says that the embedder knows the users' languages, whatever they are.
 
     Raises:
         RetrievalError: with the reason and what mends it. Never a retriever without principles.
@@ -56,6 +58,7 @@ def open_retriever(places: Places, embedder: Embedder) -> Retriever:
         bank_index=load_index(places.indexes, RUBRICS, bank.sha256, embedder),
         classifier=_classifier(places, embedder),
         embedder=embedder,
+        multilingual=multilingual,
     )
 
 

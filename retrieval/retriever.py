@@ -15,6 +15,7 @@ from models.protocols import Embedder
 from retrieval.bank import Bank, BankEntry
 from retrieval.classifier import ScenarioClassifier
 from retrieval.index import VectorIndex
+from retrieval.language import is_english
 from retrieval.principles import Library, Principle
 from retrieval.query import query_text
 from retrieval.scenario import Scenario
@@ -71,17 +72,25 @@ class Retriever:
     bank_index: VectorIndex
     classifier: ScenarioClassifier
     embedder: Embedder
+    multilingual: bool = False
 
-    def retrieve(self, turns: Sequence[tuple[str, str]], *, top_k: int) -> Retrieved:
+    def needs_english(self, turns: Sequence[tuple[str, str]]) -> bool:
+        """Say whether the conversation should be restated in English before it is searched for."""
+        return not self.multilingual and not is_english(query_text(turns))
+
+    def retrieve(
+        self, turns: Sequence[tuple[str, str]], *, top_k: int, restated: str | None = None
+    ) -> Retrieved:
         """Return what matters for a conversation of (role, text) turns.
+
+        `restated` is what they ask in a language that the embedder knows, where they do not.
 
         Raises:
             EmbedderError: the embedder gave an unusable vector.
 
         """
-        text = query_text(turns)
-        query = self.embedder.embed([text])[0]
-        said = "\n".join(words for role, words in turns if role == "user")
+        query = self.embedder.embed([restated or query_text(turns)])[0]
+        said = "\n".join([words for role, words in turns if role == "user"] + [restated or ""])
         scenario = self.classifier.classify(query, said)
         return Retrieved(
             scenario=scenario,

@@ -10,6 +10,7 @@ from retrieval.retriever import Retriever
 from revision.case import Case
 from revision.errors import DeadlinePassed, RevisionError
 from revision.events import Event, Found, PreparationFailed, RubricReady, StageBegan
+from revision.restate import restate
 from revision.select import as_they_are
 from revision.synthesis import synthesize
 
@@ -20,10 +21,14 @@ async def prepare(case: Case, retriever: Retriever) -> AsyncGenerator[Event, Non
     A rubric that no model could word is made of the retrieved criteria as they are.
     """
     yield StageBegan(stage="retrieve", count=case.policy.top_k)
+    turns = case.conversation.turns
     try:
         async with asyncio.timeout_at(case.calls.deadline):
+            foreign = await asyncio.to_thread(retriever.needs_english, turns)
+            # Without the line, the search goes by the words as they are: worse, but not nothing.
+            restated = await restate(case) if foreign else None
             retrieved = await asyncio.to_thread(
-                retriever.retrieve, case.conversation.turns, top_k=case.policy.top_k
+                retriever.retrieve, turns, top_k=case.policy.top_k, restated=restated
             )
     except TimeoutError:
         yield PreparationFailed(error=DeadlinePassed("the request's time is up"))

@@ -108,7 +108,11 @@ def open_library(settings: Settings) -> Retriever:
     """
     where = places(settings)
     require_indexes(where)  # before the seconds that an embedder takes to load
-    return open_retriever(where, SentenceEmbedder(settings.embedder))
+    return open_retriever(
+        where,
+        SentenceEmbedder(settings.embedder),
+        multilingual=settings.multilingual_embedder,
+    )
 
 
 async def _open_judge(settings: Settings, stack: AsyncExitStack) -> ChatModel | None:

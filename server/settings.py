@@ -60,6 +60,8 @@ class Settings(BaseSettings):
     rubrics: Path | None = None
     embedder: Path | None = None
     """A sentence-transformers folder; the bundled English model without it."""
+    multilingual_embedder: bool = False
+    """The embedder knows the users' languages: questions are not restated in English for it."""
 
     deadline_ms: Annotated[int, Field(ge=100, le=600_000)] = 120_000
     answer_max_tokens: Annotated[int, Field(ge=1)] | None = None

@@ -11,7 +11,9 @@ import typer
 
 from models.embedder import SentenceEmbedder
 from retrieval import principles as library_file
+from retrieval.document import document
 from retrieval.errors import RetrievalError
+from retrieval.near_copies import near_copies
 from retrieval.open import build_indexes
 from retrieval.principles import Library, Principle, load_library
 from server.cli.distill import distill_principles
@@ -88,6 +90,32 @@ def validate(
     library = load_library(file)
     criteria = sum(len(principle.criteria) for principle in library)
     _write(f"{file.name}: {len(library)} principles, {criteria} criteria, no faults")
+
+
+@app.command("document")
+def document_library(
+    file: Annotated[Path, typer.Argument(help="A principle file.")] = library_file.DEFAULT_FILE,
+) -> None:
+    """Print a principle file as a Markdown page."""
+    shown = "retrieval/data/principles.jsonl" if file == library_file.DEFAULT_FILE else file.name
+    sys.stdout.write(document(load_library(file), shown))
+
+
+@app.command("duplicates")
+def duplicates(
+    file: Annotated[Path, typer.Argument(help="A principle file.")] = library_file.DEFAULT_FILE,
+    config: Config = None,
+) -> None:
+    """List principles, and criteria of different principles, that say nearly the same."""
+    embedder = SentenceEmbedder(load_settings(config).embedder)
+    found = near_copies(load_library(file), embedder)
+    for pair in found:
+        _write(f"{pair.similarity:.3f}  {pair.kind}  {pair.one}  {pair.other}")
+        for text in pair.texts:
+            _write(f"       {text}")
+    if found:
+        raise typer.Exit(1)
+    _write(f"{file.name}: no two principles say nearly the same")
 
 
 @app.command("build")

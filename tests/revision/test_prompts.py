@@ -27,11 +27,23 @@ VARIABLES = {
     "critique": {"items": [ITEM]},
     "revise": {"items": [ITEM], "brief": False},
     "merge": {"drafts": ["one", "two"]},
+    "distill": {
+        "demands": [{"text": "Says A", "points": 5}],
+        "dimensions": {"urgency": ["emergent"]},
+    },
 }
+UNFENCED = {"restate"}
+"""Prompts without variables: they quote nothing."""
 
 
 def test_every_prompt_file_is_tested():
-    assert {file.stem for file in FOLDER.glob("*.md")} == VARIABLES.keys()
+    assert {file.stem for file in FOLDER.glob("*.md")} == VARIABLES.keys() | UNFENCED
+
+
+def test_the_restatement_asks_for_one_line_and_no_answer():
+    text = render("restate")
+    assert "answer nothing" in text
+    assert text.endswith("Reply with the line alone.")
 
 
 @pytest.mark.parametrize("name", VARIABLES)

@@ -64,8 +64,14 @@ class FixedRetriever:
     principles: Sequence[Principle]
     scenario: Scenario = field(default_factory=Scenario.unknown)
     error: Exception | None = None
+    foreign: bool = False
+    searched: list[str | None] = field(default_factory=list)
 
-    def retrieve(self, turns: object, *, top_k: int) -> Retrieved:
+    def needs_english(self, turns: object) -> bool:
+        return self.foreign
+
+    def retrieve(self, turns: object, *, top_k: int, restated: str | None = None) -> Retrieved:
+        self.searched.append(restated)
         if self.error is not None:
             raise self.error
         hits = tuple(PrincipleHit(principle=one, score=0.9) for one in self.principles)
