@@ -169,7 +169,7 @@ def test_every_text_of_a_line_is_searched_for_them(tmp_path, field, changes):
     "text",
     [
         "日本語の文。",
-        "می\u200cخواهم",  # noqa: RUF001  # Persian
+        "می\u200cخواهم",  # Persian
         "क्\u200dष",
         "Über 38 °C — “sofort”",
         "👩\u200d⚕️",
