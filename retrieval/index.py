@@ -21,14 +21,20 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from models.protocols import Embedder
 from retrieval.errors import BUILD, IndexCorrupt, IndexMismatch, IndexMissing
-from retrieval.structure import Kind, kind_for, kind_of, make_structure, open_structure
+from retrieval.structure import (
+    ALL_ROWS_UP_TO,
+    Device,
+    Kind,
+    device_of,
+    kind_for,
+    kind_of,
+    make_structure,
+    open_structure,
+)
 
 FORMAT = 1
 BATCH = 64
 BEST_ROWS = 2
-
-ALL_ROWS_UP_TO = 10_000
-"""Up to here every row is ranked; sorting more of them would cost more than finding them."""
 
 FEWEST_ROWS = 1024
 ROWS_A_HIT = 8
@@ -67,6 +73,7 @@ class VectorIndex:
     def __init__(self, index: faiss.Index, manifest: Manifest, kind: Kind) -> None:
         self.manifest = manifest
         self.kind: Kind = kind
+        self.device: Device = device_of(index)
         self._index = index
         self._owners = np.asarray(manifest.owners, dtype=np.int64)
         # The rows of item n are those from starts[n] up to starts[n + 1].

@@ -40,6 +40,26 @@ def require_indexes(places: Places) -> None:
         read_manifest(places.indexes, corpus)
 
 
+def signature(places: Places) -> tuple[tuple[int, int, int] | None, ...]:
+    """Return what changes when a file that `open_retriever` reads does; None for one not there."""
+    files = (
+        places.principles,
+        principle_file.ASKS_FILE,
+        places.rubrics,
+        places.scenario,
+        *(places.indexes / f"{corpus}.json" for corpus in (PRINCIPLES, RUBRICS)),
+    )
+    return tuple(_stamp(file) for file in files)
+
+
+def _stamp(file: Path) -> tuple[int, int, int] | None:
+    try:
+        known = file.stat()
+    except OSError:
+        return None
+    return known.st_ino, known.st_size, known.st_mtime_ns
+
+
 def open_retriever(places: Places, embedder: Embedder, *, multilingual: bool = False) -> Retriever:
     """Load everything and check that it belongs together.
 

@@ -13,6 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 Kind: TypeAlias = Literal["flat", "ivf"]
+Device: TypeAlias = Literal["CPU", "GPU"]
+
+ALL_ROWS_UP_TO = 10_000
+"""Up to here every row is ranked; sorting more of them would cost more than finding them."""
 
 EXACT_UP_TO = 100_000
 """Rows: some 10 ms a query on two cores."""
@@ -54,7 +58,7 @@ def make_structure(vectors: NDArray[np.float32], kind: Kind) -> faiss.Index:
 
 
 def kind_of(index: faiss.Index) -> Kind | None:
-    """Return which of the two structures an index is; None for any other."""
+    """Return which of the two structures an index is; None for any other, a GPU's among them."""
     if isinstance(index, faiss.IndexFlat):
         return "flat"
     return "ivf" if isinstance(index, faiss.IndexIVF) else None
@@ -63,14 +67,21 @@ def kind_of(index: faiss.Index) -> Kind | None:
 def open_structure(index: faiss.Index) -> faiss.Index:
     """Ready a structure that was read from a file: how far it searches, and on which device.
 
-    Exact indexes move to the GPU where the installed FAISS has one. The inverted file stays on
-    the CPU: its vectors are also read one by one, which FAISS's GPU indexes cannot do.
+    Large exact indexes move to the GPU where the installed FAISS has one. Small ones stay on the
+    CPU, which ranks all their rows in less time than a GPU takes to be asked (and a GPU returns
+    2,048 at most). So does the inverted file: its vectors are also read one by one, which FAISS's
+    GPU indexes cannot do.
     """
     if isinstance(index, faiss.IndexIVF):
         index.nprobe = PROBES
         index.make_direct_map()
         return index
-    return faiss.index_cpu_to_all_gpus(index) if gpus() else index
+    return faiss.index_cpu_to_all_gpus(index) if gpus() and index.ntotal > ALL_ROWS_UP_TO else index
+
+
+def device_of(index: faiss.Index) -> Device:
+    """Return where a structure that `open_structure` readied is searched."""
+    return "GPU" if kind_of(index) is None else "CPU"
 
 
 def gpus() -> int:

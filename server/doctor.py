@@ -11,6 +11,7 @@ from models.messages import Call, JsonSchema, Message
 from models.protocols import ChatModel
 from models.yes_no import TOP_LOGPROBS, yes_probability
 from retrieval.errors import RetrievalError
+from retrieval.retriever import Retriever
 from server.metrics import Metrics
 from server.services import Services, open_library, open_services
 from server.settings import Settings
@@ -48,8 +49,19 @@ def _library(settings: Settings) -> Finding:
     except (RetrievalError, EmbedderError) as error:
         return Finding(level="fail", subject="principles", text=str(error))
     counts = f"{len(retriever.library)} principles, {len(retriever.bank)} rubrics"
-    text = f"{counts}, exact index, embedder {retriever.embedder.id}"
+    text = f"{counts}; {described(retriever)}; embedder {retriever.embedder.id}"
     return Finding(level="ok", subject="principles", text=text)
+
+
+def described(retriever: Retriever) -> str:
+    """Say which FAISS structure holds each index, of how many rows, and where it is searched."""
+    kinds = {"flat": "flat (exact)", "ivf": "IVF (approximate)"}
+    indexes = {"principles": retriever.principle_index, "rubrics": retriever.bank_index}
+    told = ", ".join(
+        f"{name} {kinds[index.kind]} with {index.manifest.count} rows on the {index.device}"
+        for name, index in indexes.items()
+    )
+    return f"FAISS: {told}"
 
 
 async def _upstream(services: Services) -> AsyncIterator[Finding]:

@@ -3,9 +3,10 @@
 `open_services` is the one place where settings become objects; tests hand in their own.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from models import embedded
@@ -14,9 +15,9 @@ from models.embedder import SentenceEmbedder
 from models.messages import NOTHING
 from models.openai_chat import OpenAIChatModel
 from models.openai_http import OpenAIServer
-from models.protocols import ChatModel
+from models.protocols import ChatModel, Embedder
 from retrieval import bank, principles
-from retrieval.open import Places, open_retriever, require_indexes
+from retrieval.open import Places, open_retriever, require_indexes, signature
 from retrieval.retriever import Retriever
 from server.catalog import Catalog
 from server.metrics import Metrics
@@ -73,7 +74,7 @@ async def open_services(settings: Settings, metrics: Metrics) -> AsyncIterator[S
             settings=settings,
             upstream=upstream,
             catalog=Catalog(upstream.models, only=only),
-            shelf=Shelf(lambda: open_library(settings)),
+            shelf=open_shelf(settings),
             metrics=metrics,
             judge=await _open_judge(settings, stack),
             judgements_at_once=(
@@ -99,8 +100,8 @@ def built_library(settings: Settings) -> Path | None:
     return copy if copy.is_file() else None
 
 
-def open_library(settings: Settings) -> Retriever:
-    """Load the embedder and open the indexes; takes seconds, and blocks.
+def open_library(settings: Settings, embedder: Callable[[], Embedder] | None = None) -> Retriever:
+    """Load the embedder, unless one is given, and open the indexes; takes seconds, and blocks.
 
     Raises:
         RetrievalError, EmbedderError: with what mends it.
@@ -110,8 +111,17 @@ def open_library(settings: Settings) -> Retriever:
     require_indexes(where)  # before the seconds that an embedder takes to load
     return open_retriever(
         where,
-        SentenceEmbedder(settings.embedder),
+        embedder() if embedder else SentenceEmbedder(settings.embedder),
         multilingual=settings.multilingual_embedder,
+    )
+
+
+def open_shelf(settings: Settings) -> Shelf:
+    """Return the shelf of the settings' library; its embedder is loaded once."""
+    embedder = cache(lambda: SentenceEmbedder(settings.embedder))
+    return Shelf(
+        lambda: open_library(settings, embedder),
+        signature=lambda: signature(places(settings)),
     )
 
 

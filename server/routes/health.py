@@ -25,16 +25,22 @@ async def healthz() -> Response:
 async def readyz(services: Wired) -> Response:
     """Say whether a reviewed answer can be had now, and if not, why."""
     problems: dict[str, Json] = {}
+    ready = True
     try:
         await services.shelf.retriever()
     except NotReady as error:
         problems["principles"] = error.message
+        ready = False
+    else:
+        if (refused := services.shelf.problem) is not None:
+            problems["principles"] = f"a changed library is not in use: {refused}"
     try:
         await services.catalog.check()
     except ModelError as error:
         problems["upstream"] = str(error)
-    body: dict[str, Json] = {"ready": not problems, "problems": problems}
-    return JsonResponse(body, status_code=503 if problems else 200)
+        ready = False
+    body: dict[str, Json] = {"ready": ready, "problems": problems}
+    return JsonResponse(body, status_code=200 if ready else 503)
 
 
 @router.get("/metrics", response_model=None)

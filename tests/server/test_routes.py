@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from retrieval.open import open_retriever
+from retrieval.open import build_indexes, open_retriever, signature
 from retrieval.retriever import Retriever
 from server.log import configure
 from server.shelf import Shelf
@@ -112,6 +112,25 @@ async def test_version_says_what_this_is(gateway: Gateway):
 async def test_ready_when_all_is_there(gateway: Gateway):
     reply = await gateway.get("/readyz")
     assert (reply.status, reply.json) == (200, {"ready": True, "problems": {}})
+
+
+async def test_ready_with_the_earlier_library_while_a_changed_one_cannot_be_used(
+    open_gateway: Opener, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("server.shelf.LOOK_S", 0.0)
+    embedder = HashingEmbedder()
+    places = write_library(tmp_path)
+    build_indexes(places, embedder)
+    shelf = Shelf(lambda: open_retriever(places, embedder), lambda: signature(places))
+    gateway = await open_gateway(shelf=shelf)
+    assert (await gateway.get("/readyz")).json == {"ready": True, "problems": {}}
+    places.principles.write_text("{}\n", encoding="utf-8")
+    await gateway.get("/readyz")
+    await shelf.settled()
+    reply = await gateway.get("/readyz")
+    assert (reply.status, reply.json["ready"]) == (200, True)
+    assert "principles.jsonl, line 1: field id" in reply.json["problems"]["principles"]
+    assert (await gateway.chat()).outcome[0] in {"clean", "revised", "kept_draft"}
 
 
 def empty_shelf(folder: Path) -> Shelf:

@@ -26,6 +26,7 @@ from tests.server.conftest import Opener
 from tests.server.gateway import Gateway
 
 CANARY = "zebra-in-the-ward"
+SAID = f"I have a headache, and there is a {CANARY}. What helps?"
 SSE = "text/event-stream"
 
 
@@ -156,7 +157,7 @@ async def test_a_failure_before_the_first_byte_keeps_its_http_status(
     gateway: Gateway, vllm: FakeVLLM, mode: str, fault: Reply, status: int, code: str
 ):
     vllm.script["draft"] = fault
-    messages = [{"role": "user", "content": CANARY}]
+    messages = [{"role": "user", "content": SAID}]
     for reply in (
         await gateway.chat(mode, messages=messages),
         await gateway.chat(mode, messages=messages, stream=True),
@@ -188,7 +189,7 @@ async def test_a_failure_after_the_first_byte_is_an_error_frame_and_done(
     gateway: Gateway, vllm: FakeVLLM
 ):
     vllm.script["draft"] = Slow(seconds=0.6, reply=Status(status=400))
-    stream = await gateway.stream(messages=[{"role": "user", "content": CANARY}])
+    stream = await gateway.stream(messages=[{"role": "user", "content": SAID}])
     assert stream.status == 200
     assert [_kind(frame) for frame in stream.frames][-2:] == ["error", "done"]
     error = stream.chunks[-1]["error"]
@@ -213,7 +214,7 @@ async def test_a_live_draft_that_breaks_is_an_error_frame_and_done(
 ):
     vllm.script["draft"] = fault
     stream = await gateway.stream(
-        revision={"expose": "reasoning"}, messages=[{"role": "user", "content": CANARY}]
+        revision={"expose": "reasoning"}, messages=[{"role": "user", "content": SAID}]
     )
     assert stream.chunks[-1]["error"]["code"] == code
     assert stream.data[-1] == sse.DONE
@@ -320,7 +321,7 @@ async def test_a_relayed_stream_with_an_error_inside_tells_one_error_in_our_form
     gateway: Gateway, vllm: FakeVLLM
 ):
     vllm.script["draft"] = ErrorInStream(text="some")
-    stream = await gateway.stream("draft", messages=[{"role": "user", "content": CANARY}])
+    stream = await gateway.stream("draft", messages=[{"role": "user", "content": SAID}])
     errors = [one["error"] for one in stream.chunks if "error" in one]
     assert len(errors) == 1
     assert set(errors[0]) == {"message", "type", "param", "code"}
