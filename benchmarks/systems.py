@@ -1,0 +1,127 @@
+"""The ways to find principles that are compared: the shipped one and what it must beat.
+
+Each ranks all principles that do not always apply, best first, for one question.
+"""
+
+import random
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from typing import TypeAlias
+
+import bm25s
+import numpy as np
+
+from benchmarks.devset import Question
+from models.protocols import Embedder
+from retrieval.principles import Library, Principle
+from retrieval.query import query_text
+from retrieval.retriever import Retriever
+
+Ranking: TypeAlias = tuple[str, ...]
+System: TypeAlias = Callable[[Question], Ranking]
+Grades: TypeAlias = Mapping[str, Mapping[str, int]]
+"""Question -> principle -> 0, 1 or 2."""
+
+
+def systems(retriever: Retriever, tuning: Grades) -> dict[str, System]:
+    """Return all systems by name; `tuning` are the grades that "most frequent" may learn from."""
+    library, embedder = retriever.library, retriever.embedder
+    return {
+        "random": shuffled(library),
+        "most frequent": most_frequent(library, tuning),
+        "BM25": lexical(library, lambda one: [_whole(one)]),
+        "BM25, with questions": lexical(library, lambda one: [_whole(one), *_asks(library, one)]),
+        "plain embedding": plain(library, embedder, lambda one: [_whole(one)]),
+        "plain embedding, by row": plain(library, embedder, _rows),
+        "shipped": shipped(retriever),
+    }
+
+
+def found_by(library: Library) -> list[Principle]:
+    """Return the principles that are searched for, in the library's order."""
+    return [principle for principle in library if not principle.always]
+
+
+def shuffled(library: Library) -> System:
+    """Return a random order, another one for each question."""
+    ids = [one.id for one in found_by(library)]
+
+    def rank(question: Question) -> Ranking:
+        order = ids.copy()
+        random.Random(question.id).shuffle(order)  # noqa: S311  # no secret
+        return tuple(order)
+
+    return rank
+
+
+def most_frequent(library: Library, tuning: Grades) -> System:
+    """Return those first that are relevant to most tuning questions, whatever is asked."""
+    counts = Counter(
+        principle for grades in tuning.values() for principle, grade in grades.items() if grade > 0
+    )
+    order = tuple(sorted((one.id for one in found_by(library)), key=lambda one: -counts[one]))
+    return lambda _: order
+
+
+def lexical(library: Library, texts: Callable[[Principle], Sequence[str]]) -> System:
+    """Return BM25 over a document of those texts for each principle."""
+    known = found_by(library)
+    index = bm25s.BM25()
+    index.index(_words([" ".join(texts(one)) for one in known]), show_progress=False)
+
+    def rank(question: Question) -> Ranking:
+        (words,) = _words([query_text(question.turns)])
+        scores = index.get_scores(words) if words else np.zeros(len(known))
+        return tuple(known[n].id for n in np.argsort(-scores, kind="stable"))
+
+    return rank
+
+
+def plain(
+    library: Library, embedder: Embedder, texts: Callable[[Principle], Sequence[str]]
+) -> System:
+    """Return cosine order; a principle of several texts counts by its best."""
+    known = found_by(library)
+    rows = [(number, text) for number, one in enumerate(known) for text in texts(one)]
+    vectors = embedder.embed([text for _, text in rows])
+    owners = np.array([number for number, _ in rows])
+
+    def rank(question: Question) -> Ranking:
+        cosines = vectors @ embedder.embed([query_text(question.turns)])[0]
+        best = np.full(len(known), -np.inf)
+        np.maximum.at(best, owners, cosines)
+        return tuple(known[n].id for n in np.argsort(-best, kind="stable"))
+
+    return rank
+
+
+def shipped(retriever: Retriever) -> System:
+    """Return the gateway's own order, without those that always apply."""
+    everything = len(retriever.library)
+
+    def rank(question: Question) -> Ranking:
+        found = retriever.retrieve(question.turns, top_k=everything)
+        return tuple(hit.principle.id for hit in found.principles if not hit.principle.always)
+
+    return rank
+
+
+def _words(texts: Sequence[str]) -> list[list[str]]:
+    tokens: list[list[str]] = bm25s.tokenize(
+        list(texts), stopwords="en", return_ids=False, show_progress=False
+    )
+    return tokens
+
+
+def _whole(principle: Principle) -> str:
+    criteria = " ".join(check.criterion for check in principle.criteria)
+    return f"{principle.title}. {principle.text} {criteria}"
+
+
+def _rows(principle: Principle) -> Sequence[str]:
+    criteria = [check.criterion for check in principle.criteria]
+    return [f"{principle.title}. {principle.text}", *criteria]
+
+
+def _asks(library: Library, principle: Principle) -> Sequence[str]:
+    return library.asks.get(principle.id, ())
