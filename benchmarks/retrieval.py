@@ -12,13 +12,13 @@ import argparse
 import json
 import random
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from benchmarks.devset import Question, read_questions
-from benchmarks.labels import read_coverage, read_parts, read_relevance
+from benchmarks.labels import Covered, read_coverage, read_parts, read_relevance
 from benchmarks.measures import interval, ndcg, recall
 from benchmarks.systems import Ranking, System, shipped, systems
 from models.embedder import SentenceEmbedder
@@ -56,7 +56,9 @@ def report(questions: Sequence[Question], ranked: dict[str, list[Ranking]]) -> N
         scores[name] = {
             "recall": [recall(ranking, grades[one.id], K) for one, ranking in pairs],
             "nDCG": [ndcg(ranking, grades[one.id], K) for one, ranking in pairs],
-            "points": [_points(one, frozenset(ranking[:K]), coverage) for one, ranking in pairs],
+            "points": [
+                points_covered(one, frozenset(ranking[:K]), coverage) for one, ranking in pairs
+            ],
         }
     print(f"\n| system | recall@{K} | nDCG@{K} | rubric points covered | unjudged |")
     print("|---|--:|--:|--:|--:|")
@@ -87,7 +89,9 @@ def _cell(differences: Sequence[float]) -> str:
     return f"{mean:+.3f} ({low:+.3f} to {high:+.3f})"
 
 
-def _points(question: Question, found: frozenset[str], coverage: dict) -> float:  # type: ignore[type-arg]
+def points_covered(
+    question: Question, found: frozenset[str], coverage: Mapping[str, Covered]
+) -> float:
     """Return the share of the points that physicians give which some found principle covers."""
     wanted = [demand for demand in question.demands if demand.points > 0]
     met = sum(
