@@ -4,12 +4,18 @@ A question's place follows from a hash of its id, so that nobody chooses it and 
 same: one third is held out, from which nothing is written, fitted or tuned but what a benchmark
 says it tunes. Questions are named by their ids alone, since HealthBench's authors ask that items
 not be shown in public.
+
+    python -m benchmarks.devset DEV_FILE > retrieval/data/held_out.sha256
+
+prints the hashes by which an import keeps the held-out conversations out of the bank.
 """
 
+import argparse
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
+from retrieval.importing import conversation_hash
 from retrieval.rubric_lines import RubricLine, axis_of, read_rubrics, theme_of
 
 SALT = "clinalign-split:"
@@ -72,3 +78,16 @@ def _question(line: RubricLine) -> Question:
             for number, demand in enumerate(line.rubric)
         ),
     )
+
+
+def main() -> None:
+    """Print the hashes of the held-out conversations."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("dev_file", type=Path)
+    questions = read_questions(parser.parse_args().dev_file)
+    for digest in sorted(conversation_hash(one.turns) for one in questions if one.held_out):
+        print(digest)
+
+
+if __name__ == "__main__":
+    main()

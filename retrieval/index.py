@@ -32,7 +32,8 @@ from retrieval.structure import (
     open_structure,
 )
 
-FORMAT = 1
+FORMAT: Literal[2] = 2
+"""Of the rows as well as of the files: 2 finds bank entries as conversations are searched for."""
 BATCH = 64
 BEST_ROWS = 2
 
@@ -49,7 +50,7 @@ class Manifest(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    format: Literal[1]
+    format: Literal[2]
     corpus: str
     corpus_sha256: str
     embedder: str
@@ -147,8 +148,14 @@ def build_index(
     )
     folder.mkdir(parents=True, exist_ok=True)
     described = manifest.model_dump_json(indent=1).encode()
-    _replace({folder / f"{corpus}.faiss": data, folder / f"{corpus}.json": described})
+    vectors_file, manifest_file = index_files(folder, corpus)
+    _replace({vectors_file: data, manifest_file: described})
     return manifest
+
+
+def index_files(folder: Path, corpus: str) -> tuple[Path, Path]:
+    """Return where a corpus's vectors and manifest lie; the manifest is written last."""
+    return folder / f"{corpus}.faiss", folder / f"{corpus}.json"
 
 
 def load_index(folder: Path, corpus: str, corpus_sha256: str, embedder: Embedder) -> VectorIndex:

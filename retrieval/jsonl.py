@@ -53,6 +53,25 @@ def read_records(path: Path, kind: TypeAdapter[Record]) -> Lines[Record]:
     return Lines(records=records, sha256=hashlib.sha256(content).hexdigest())
 
 
+def scan_records(
+    path: Path, kind: TypeAdapter[Record]
+) -> Iterator[tuple[int, Record | LibraryInvalid]]:
+    """Yield every line with its number: the record, or what is wrong with it.
+
+    Raises:
+        LibraryInvalid: the file as a whole is unreadable, too large, not UTF-8 or empty.
+
+    """
+    lines = list(_lines(path, _bytes(path)))
+    if not lines:
+        raise LibraryInvalid(path, "the file is empty")
+    for number, line in lines:
+        try:
+            yield number, _record(path, number, line, kind)
+        except LibraryInvalid as fault:
+            yield number, fault
+
+
 def refuse_repeated_ids(path: Path, lines: Lines[Identified]) -> None:
     """Check that no id is used twice.
 

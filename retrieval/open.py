@@ -3,14 +3,15 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from models.protocols import Embedder
 from retrieval import bank as bank_file
 from retrieval import principles as principle_file
-from retrieval.bank import Bank, load_bank
+from retrieval.bank import Bank, load_banks
 from retrieval.classifier import EMBEDDER, ScenarioClassifier
 from retrieval.errors import RetrievalError
-from retrieval.index import build_index, load_index, read_manifest
+from retrieval.index import build_index, index_files, load_index, read_manifest
 from retrieval.principles import Library, load_library
 from retrieval.retriever import Retriever
 
@@ -21,12 +22,19 @@ SCENARIO_FILE = Path(__file__).parent / "data" / "scenario.json"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Places:
-    """Where the libraries and their indexes lie."""
+    """Where the libraries and their indexes lie; `imported` is a folder of further banks."""
 
     indexes: Path
     principles: Path = principle_file.DEFAULT_FILE
     rubrics: Path = bank_file.DEFAULT_FILE
+    imported: Path | None = None
     scenario: Path = SCENARIO_FILE
+
+    @property
+    def banks(self) -> tuple[Path, ...]:
+        """The bank's files: the main one, then what was imported, by name."""
+        added = sorted(self.imported.glob("*.jsonl")) if self.imported is not None else []
+        return (self.rubrics, *added)
 
 
 def require_indexes(places: Places) -> None:
@@ -45,7 +53,7 @@ def signature(places: Places) -> tuple[tuple[int, int, int] | None, ...]:
     files = (
         places.principles,
         principle_file.ASKS_FILE,
-        places.rubrics,
+        *places.banks,
         places.scenario,
         *(places.indexes / f"{corpus}.json" for corpus in (PRINCIPLES, RUBRICS)),
     )
@@ -70,7 +78,7 @@ def open_retriever(places: Places, embedder: Embedder, *, multilingual: bool = F
 
     """
     library = load_library(places.principles)
-    bank = load_bank(places.rubrics)
+    bank = load_banks(places.banks)
     return Retriever(
         library=library,
         bank=bank,
@@ -97,12 +105,44 @@ def build_indexes(places: Places, embedder: Embedder) -> tuple[Library, Bank]:
 
     """
     library = load_library(places.principles)
-    bank = load_bank(places.rubrics)
+    bank = load_banks(places.banks)
     principle_texts = [library.rows(principle) for principle in library]
-    questions = [(entry.messages[-1].content,) for entry in bank]
+    questions = [(entry.row(),) for entry in bank]
     _ensure(places.indexes, PRINCIPLES, library.sha256, principle_texts, embedder)
     _ensure(places.indexes, RUBRICS, bank.sha256, questions, embedder)
     return library, bank
+
+
+def put_bank(places: Places, target: Path, new: Path | None, embedder: Embedder) -> Bank:
+    """Put an imported bank file into its place, or take it out, with the index that fits.
+
+    The index is built aside; only when it is whole do file and index move, so that whatever
+    fails or is killed before leaves both as they were.
+
+    Args:
+        places: where the libraries lie.
+        target: the file's place in `places.imported`.
+        new: the file to move there; None to remove the one there.
+        embedder: makes the index.
+
+    Raises:
+        LibraryInvalid: a bank file is at fault.
+
+    """
+    added = sorted({*places.banks[1:], target})
+    paths = [places.rubrics, *(new if path == target else path for path in added)]
+    bank = load_banks([path for path in paths if path is not None])
+    places.indexes.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(dir=places.indexes) as aside:
+        rows = [(entry.row(),) for entry in bank]
+        build_index(Path(aside), RUBRICS, bank.sha256, rows, embedder)
+        if new is None:
+            target.unlink()
+        else:
+            new.replace(target)
+        for file in index_files(Path(aside), RUBRICS):
+            file.replace(places.indexes / file.name)
+    return bank
 
 
 def _ensure(

@@ -4,7 +4,7 @@ What others publish is read as it comes: criteria may be long and of several lin
 are squeezed, and nothing else is changed.
 """
 
-import json
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, TypeAlias
@@ -20,7 +20,8 @@ from pydantic import (
     TypeAdapter,
 )
 
-from retrieval.jsonl import Lines, read_records
+from retrieval.errors import LibraryInvalid
+from retrieval.jsonl import Lines, read_records, scan_records
 
 
 def _squeezed(value: object) -> object:
@@ -55,6 +56,7 @@ class Demand(BaseModel):
     criterion: Annotated[str, BeforeValidator(_squeezed), Field(min_length=1, max_length=8000)]
     points: Annotated[float, Field(ge=-100, le=100, allow_inf_nan=False)]
     tags: tuple[str, ...] = ()
+    critical: bool = False
 
 
 class _Line(BaseModel):
@@ -63,6 +65,8 @@ class _Line(BaseModel):
     id: Annotated[str, Field(validation_alias=AliasChoices("id", "prompt_id"), max_length=200)]
     example_tags: tuple[str, ...] = ()
     theme: str | None = None
+    source: Annotated[str, Field(max_length=400)] = ""
+    licence: Annotated[str, Field(max_length=400)] = ""
 
 
 class _Ours(_Line):
@@ -108,6 +112,16 @@ def read_rubrics(path: Path) -> RubricFile:
     return RubricFile(lines=tuple(line for _, line in read.records), sha256=read.sha256)
 
 
+def scan_rubrics(path: Path) -> Iterator[tuple[int, RubricLine | LibraryInvalid]]:
+    """Yield every line with its number: the rubric line, or what is wrong with it.
+
+    Raises:
+        LibraryInvalid: the file as a whole cannot be read.
+
+    """
+    yield from scan_records(path, _ADAPTER)
+
+
 def axis_of(demand: Demand) -> str:
     """Return HealthBench's axis of a criterion; empty where it has none."""
     return _tag(demand.tags, "axis:")
@@ -121,11 +135,6 @@ def cluster_of(demand: Demand) -> str:
 def theme_of(line: RubricLine) -> str:
     """Return the theme of a line; empty where it has none."""
     return line.theme or _tag(line.example_tags, "theme:")
-
-
-def conversation_of(line: RubricLine) -> str:
-    """Return the conversation in one canonical form, for hashes."""
-    return json.dumps([[turn.role, turn.content] for turn in line.messages], ensure_ascii=False)
 
 
 def _tag(tags: tuple[str, ...], start: str) -> str:

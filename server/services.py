@@ -91,6 +91,7 @@ def places(settings: Settings) -> Places:
         indexes=settings.index_dir,
         principles=settings.principles or built_library(settings) or principles.DEFAULT_FILE,
         rubrics=settings.rubrics or bank.DEFAULT_FILE,
+        imported=settings.imported_dir,
     )
 
 

@@ -97,6 +97,11 @@ class Settings(BaseSettings):
         return self.engine == "demo" or not self.upstream
 
     @property
+    def imported_dir(self) -> Path:
+        """Where imported banks lie."""
+        return self.data_dir / "rubrics"
+
+    @property
     def index_dir(self) -> Path:
         """Where the indexes lie."""
         return self.data_dir / "index"

@@ -8,7 +8,7 @@ import typer
 from models.errors import EmbedderError, ModelError
 from retrieval.errors import RetrievalError
 from revision.errors import RevisionError
-from server.cli import ask, doctor, principles, serve
+from server.cli import ask, doctor, principles, rubrics, serve
 from server.errors import ApiError
 from server.settings import SettingsInvalid
 
@@ -26,6 +26,7 @@ app.command("serve")(serve.serve)
 app.command("ask")(ask.ask)
 app.command("doctor")(doctor.doctor)
 app.add_typer(principles.app, name="principles")
+app.add_typer(rubrics.app, name="rubrics")
 
 
 def main() -> None:
