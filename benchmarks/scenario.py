@@ -3,6 +3,9 @@
 PATH is a HealthBench file (JSON lines, gzip or not) whose `cluster:` tags carry the physicians'
 agreed categories.  No item is printed or written, only counts, scores and weights.
 
+Scores are cross-validated over all items.  The weights are fitted without the held-out third (see
+`benchmarks/devset.py`), since retrieval is measured on it.
+
 The decision worth defending: a head is shipped with weights only if it beats chance out of fold;
 otherwise it gets zeros, that is even shares, because a confident guess is worse than none.
 """
@@ -25,6 +28,7 @@ from sklearn.metrics import f1_score, recall_score
 from sklearn.model_selection import GridSearchCV, StratifiedKFold
 from sklearn.neighbors import NearestCentroid
 
+from benchmarks.devset import is_held_out
 from retrieval import classifier
 from retrieval.dimensions import DIMENSIONS, HEADS
 from retrieval.query import query_text
@@ -81,11 +85,12 @@ class Classifier(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Items:
-    """Query texts, their embeddings (n, 384) and the cluster tags of each."""
+    """Query texts, their embeddings (n, 384), cluster tags, and which are held out (n,)."""
 
     texts: tuple[str, ...]
     vectors: Floats
     tags: tuple[tuple[str, ...], ...]
+    held_out: Flags
 
     def labelled(self, head: str) -> tuple[Ints, Ints]:
         """Return the indices of the items that the head can learn from, and their labels."""
@@ -120,7 +125,12 @@ def read(path: Path) -> Items:
     )
     model = SentenceTransformer(str(get_model_path()))
     vectors = model.encode(list(texts), normalize_embeddings=True, show_progress_bar=False)
-    return Items(texts=texts, vectors=np.asarray(vectors, dtype=np.float64), tags=tags)
+    return Items(
+        texts=texts,
+        vectors=np.asarray(vectors, dtype=np.float64),
+        tags=tags,
+        held_out=np.array([is_held_out(row["prompt_id"]) for row in rows]),
+    )
 
 
 def regression() -> GridSearchCV:
@@ -260,7 +270,7 @@ def row(head: str, method: str, f1: float, recalls: Floats) -> None:
 def fit_head(head: str, items: Items, flagged: Flags) -> dict[str, object]:
     """Measure a head, print its rows and return it as it is written to the weights file."""
     rows, y = items.labelled(head)
-    x = items.vectors[rows]
+    x, learned = items.vectors[rows], ~items.held_out[rows]
     dimension, labels = HEADS[head]
     row(head, f"majority (n={len(y)})", *measure(DummyClassifier, x, y))
     row(head, "nearest centroid", *measure(NearestCentroid, x, y))
@@ -268,11 +278,11 @@ def fit_head(head: str, items: Items, flagged: Flags) -> dict[str, object]:
         f1 = urgency(items, flagged)
         everyone = np.full(len(items.texts), UNLABELLED)
         everyone[rows] = y
-        best = fit_urgency(items.vectors, everyone)
+        best = fit_urgency(items.vectors[~items.held_out], everyone[~items.held_out])
     else:
         f1, recalls = measure(regression, x, y)
         row(head, "regression", f1, recalls)
-        best = regression().fit(x, y).best_estimator_
+        best = regression().fit(x[learned], y[learned]).best_estimator_
     weights, bias = _one_row_per_label(best.coef_, best.intercept_)
     works = f1 >= 1 / len(labels) + MARGIN
     if not works:
@@ -284,7 +294,7 @@ def fit_head(head: str, items: Items, flagged: Flags) -> dict[str, object]:
         "labels": list(labels),
         "weights": weights.round(4).tolist(),
         "bias": bias.round(4).tolist(),
-        "trained_on": len(y) if works else 0,
+        "trained_on": int(learned.sum()) if works else 0,
         "macro_f1_cv": round(f1, 4),
     }
 

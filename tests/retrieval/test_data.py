@@ -3,20 +3,26 @@
 import difflib
 import itertools
 import json
+import re
 from collections import Counter
+from pathlib import Path
 
 import pytest
 from pydantic import TypeAdapter
 
+from models.embedder import SentenceEmbedder
 from retrieval.bank import DEFAULT_FILE as BANK_FILE
 from retrieval.bank import load_bank
 from retrieval.dimensions import DIMENSIONS
+from retrieval.document import document
 from retrieval.jsonl import read_records
+from retrieval.near_copies import near_copies
 from retrieval.principles import ASKS_FILE, DEFAULT_FILE, Asks, load_library
 
 LIBRARY = load_library()
 BANK = load_bank()
 ASKS = tuple(entry for _, entry in read_records(ASKS_FILE, TypeAdapter(Asks)).records)
+ROOT = Path(__file__).parents[2]
 FILES = (DEFAULT_FILE, ASKS_FILE, BANK_FILE)
 
 
@@ -30,9 +36,26 @@ def twins(texts: dict[str, str], ratio: float) -> list[tuple[str, str]]:
     return [(a, b) for a, b in pairs if near(texts[a], texts[b], ratio)]
 
 
-def test_there_are_enough_of_both():
-    assert len(LIBRARY) >= 40
-    assert len(BANK) >= 40
+def test_there_are_119_principles_and_a_bank_of_three_hundred():
+    assert len(LIBRARY) == 119
+    assert len(BANK) >= 300
+
+
+def test_the_page_that_clinicians_read_is_the_library_of_today():
+    page = (ROOT / "docs" / "principles.md").read_text(encoding="utf-8")
+    assert page == document(LIBRARY, "retrieval/data/principles.jsonl")
+
+
+@pytest.mark.parametrize("principle", LIBRARY.principles, ids=lambda one: one.id)
+def test_a_principle_is_made_as_the_library_promises(principle):
+    assert 2 <= len(principle.criteria) <= 6
+    assert principle.sources, "no public guidance is named"
+    assert len(re.findall(r"[.!?](?:\s|$)", principle.text)) <= 3
+    assert len(principle.title.split()) <= 9
+
+
+def test_no_two_principles_are_near_copies_by_meaning():
+    assert near_copies(LIBRARY, SentenceEmbedder()) == ()
 
 
 @pytest.mark.parametrize("entries", [LIBRARY, BANK, ASKS], ids=["principles", "bank", "asks"])
