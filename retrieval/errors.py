@@ -3,6 +3,7 @@
 RetrievalError
 ├── LibraryInvalid   a principle or rubric file that cannot be used; names line and field
 ├── ScenarioFileInvalid  the scenario classifier's weights cannot be used
+├── DemandFileInvalid    the weights of what physicians demand cannot be used
 ├── IndexMissing     there is no index yet
 ├── IndexMismatch    the index belongs to another library or embedder
 └── IndexCorrupt     the index file is not what its manifest says
@@ -29,6 +30,10 @@ class LibraryInvalid(RetrievalError):  # noqa: N818  # named after the state, as
 
 class ScenarioFileInvalid(RetrievalError):  # noqa: N818
     """The weights of the scenario classifier cannot be used; one line says why."""
+
+
+class DemandFileInvalid(RetrievalError):  # noqa: N818
+    """The weights of what physicians demand cannot be used; one line says why."""
 
 
 class IndexMissing(RetrievalError):  # noqa: N818

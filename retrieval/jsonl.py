@@ -3,10 +3,10 @@
 import gzip
 import hashlib
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, Protocol, TypeVar, cast
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -123,12 +123,21 @@ def _record(path: Path, number: int, line: str, kind: TypeAdapter[Record]) -> Re
         return kind.validate_json(line)
     except ValidationError as error:
         first = error.errors(include_input=False, include_url=False, include_context=False)[0]
-        field = ".".join(_part(part) for part in first["loc"])
+        place = first["loc"][_has_forms(kind) :]
+        field = ".".join(_part(part) for part in place)
         problem = first["msg"][0].lower() + first["msg"][1:]
         # The parser counts lines too, always from this one.
         problem = problem.replace("at line 1 column", "at column")
-        place = f"field {field}: " if field else ""
-        raise LibraryInvalid(path, f"{place}{problem}", line=number) from None
+        at = f"field {field}: " if field else ""
+        raise LibraryInvalid(path, f"{at}{problem}", line=number) from None
+
+
+def _has_forms(kind: TypeAdapter[Record]) -> bool:
+    """Say whether lines are of several forms: locations then begin with a form, no field."""
+    schema: Mapping[str, object] = kind.core_schema
+    while schema.get("type") == "definitions":
+        schema = cast("Mapping[str, object]", schema["schema"])
+    return schema.get("type") == "tagged-union"
 
 
 def _part(part: str | int) -> str:

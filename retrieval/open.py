@@ -7,9 +7,11 @@ from tempfile import TemporaryDirectory
 
 from models.protocols import Embedder
 from retrieval import bank as bank_file
+from retrieval import demand as demand_file
 from retrieval import principles as principle_file
 from retrieval.bank import Bank, load_banks
 from retrieval.classifier import EMBEDDER, ScenarioClassifier
+from retrieval.demand import DemandModel, load_demand
 from retrieval.errors import RetrievalError
 from retrieval.index import build_index, index_files, load_index, read_manifest
 from retrieval.principles import Library, load_library
@@ -29,6 +31,7 @@ class Places:
     rubrics: Path = bank_file.DEFAULT_FILE
     imported: Path | None = None
     scenario: Path = SCENARIO_FILE
+    demand: Path = demand_file.DEFAULT_FILE
 
     @property
     def banks(self) -> tuple[Path, ...]:
@@ -55,6 +58,7 @@ def signature(places: Places) -> tuple[tuple[int, int, int] | None, ...]:
         principle_file.ASKS_FILE,
         *places.banks,
         places.scenario,
+        places.demand,
         *(places.indexes / f"{corpus}.json" for corpus in (PRINCIPLES, RUBRICS)),
     )
     return tuple(_stamp(file) for file in files)
@@ -86,8 +90,15 @@ def open_retriever(places: Places, embedder: Embedder, *, multilingual: bool = F
         bank_index=load_index(places.indexes, RUBRICS, bank.sha256, embedder),
         classifier=_classifier(places, embedder),
         embedder=embedder,
+        demand=_demand(places, embedder),
         multilingual=multilingual,
     )
+
+
+def _demand(places: Places, embedder: Embedder) -> DemandModel:
+    """Return what is known of physicians' demands; the weights speak of one embedder's vectors."""
+    model = load_demand(places.demand)
+    return model if embedder.id.startswith(f"{model.embedder}@") else DemandModel.empty()
 
 
 def _classifier(places: Places, embedder: Embedder) -> ScenarioClassifier:

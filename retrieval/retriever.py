@@ -1,12 +1,13 @@
 """Finding what physicians demand for a conversation: principles, and similar bank entries.
 
 The scenario weighs principles and never filters them: a classifier that misses an emergency must
-not hide the emergency principles that the words themselves call for. Principles that always
-apply are always there, and leave room for those that matter here.
+not hide the emergency principles that the words themselves call for. What physicians demanded of
+similar questions weighs in the same way. Principles that always apply are always there, and leave
+room for those that matter here.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 from models.protocols import Embedder
 from retrieval.bank import Bank, BankEntry
 from retrieval.classifier import ScenarioClassifier
+from retrieval.demand import DemandModel
 from retrieval.index import VectorIndex
 from retrieval.language import is_english
 from retrieval.principles import Library, Principle
@@ -23,8 +25,14 @@ from retrieval.scenario import Scenario
 SCENARIO_WEIGHT = 0.2
 """How much a perfect fit of the scenario adds to a cosine. To be tuned on labelled retrievals."""
 
+DEMAND_WEIGHT = 0.6
+"""How much a principle that physicians surely demand here gains on one that they never do."""
+
 RELEVANCE_FLOOR = 0.12
-"""Principles whose cosine is below this have nothing to do with the question."""
+"""A principle whose cosine is below this has nothing to do with the question's words."""
+
+DEMAND_FLOOR = 0.2
+"""Unless physicians demand it of questions like this one at least this often."""
 
 CANDIDATES = 200
 """Principles that the scenario may still move up: all, in a library of the usual size."""
@@ -36,7 +44,7 @@ EXAMPLE_FLOOR = 0.35
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PrincipleHit:
-    """A principle and why it is here: its cosine, weighed by the scenario."""
+    """A principle and why it is here: its cosine, weighed by scenario and physicians' demands."""
 
     principle: Principle
     score: float
@@ -72,6 +80,7 @@ class Retriever:
     bank_index: VectorIndex
     classifier: ScenarioClassifier
     embedder: Embedder
+    demand: DemandModel = field(default_factory=DemandModel.empty)
     multilingual: bool = False
 
     def needs_english(self, turns: Sequence[tuple[str, str]]) -> bool:
@@ -115,19 +124,18 @@ class Retriever:
         self, query: NDArray[np.float32], scenario: Scenario, top_k: int
     ) -> tuple[PrincipleHit, ...]:
         standing = self.library.standing[: max(1, top_k // 2)]
-        ranked = sorted(
-            (
-                PrincipleHit(
-                    principle=principle,
-                    score=hit.similarity + SCENARIO_WEIGHT * scenario_fit(principle, scenario),
-                )
-                for hit in self.principle_index.search(query, limit=CANDIDATES)
-                if hit.similarity >= RELEVANCE_FLOOR
-                and not (principle := self.library.principles[hit.item]).always
-            ),
-            key=lambda hit: -hit.score,
-        )
-        relevant = tuple(ranked[: top_k - len(standing)])
+        demanded, typical = self.demand.shares(query), self.demand.typical
+        found = []
+        for hit in self.principle_index.search(query, limit=CANDIDATES):
+            principle = self.library.principles[hit.item]
+            share = demanded.get(principle.id, typical)
+            matters = hit.similarity >= RELEVANCE_FLOOR or share >= DEMAND_FLOOR
+            if matters and not principle.always:
+                fit = scenario_fit(principle, scenario)
+                score = hit.similarity + SCENARIO_WEIGHT * fit + DEMAND_WEIGHT * share
+                found.append(PrincipleHit(principle=principle, score=score))
+        found.sort(key=lambda hit: -hit.score)
+        relevant = tuple(found[: top_k - len(standing)])
         return (*relevant, *(PrincipleHit(principle=known, score=1.0) for known in standing))
 
     def _examples(self, query: NDArray[np.float32]) -> tuple[Example, ...]:

@@ -196,7 +196,8 @@ def test_the_first_hits_do_not_depend_on_how_many_are_asked_for(here):
         return [(body["id"], body["score"]) for body in bodies]
 
     every = hits(100)
-    assert sorted(name for name, _ in every) == sorted(BUNDLED)
+    assert len(every) == 100
+    assert {name for name, _ in every} < set(BUNDLED)
     for k in (1, 3, 8):
         assert hits(k) == every[:k]
 

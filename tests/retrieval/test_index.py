@@ -131,7 +131,7 @@ def test_another_corpus_or_embedder_is_a_mismatch(folder, sha256, embedder):
         ({"embedder": "hashing@2"}, IndexMismatch),
         ({"index_sha256": "0" * 64}, IndexCorrupt),
         ({"index_sha256": ""}, IndexCorrupt),
-        ({"format": 2}, IndexCorrupt),
+        ({"format": 1}, IndexCorrupt),
         ({"format": "1"}, IndexCorrupt),
         ({"more": True}, IndexCorrupt),
     ],
