@@ -20,7 +20,7 @@ import numpy as np
 from benchmarks.devset import Question, read_questions
 from benchmarks.labels import Covered, read_coverage, read_parts, read_relevance
 from benchmarks.measures import interval, ndcg, recall
-from benchmarks.systems import Ranking, System, shipped, systems
+from benchmarks.systems import Ranking, System, systems
 from models.embedder import SentenceEmbedder
 from retrieval.open import Places, build_indexes, open_retriever
 from retrieval.retriever import Retriever
@@ -120,15 +120,12 @@ def main() -> None:
     parser.add_argument("--pool", type=Path, metavar="FOLDER", help="write the pools and stop")
     arguments = parser.parse_args()
     questions, parts = read_questions(arguments.dev_file), read_parts()
-    retriever = bundled()
+    known = systems(bundled(), questions, read_coverage())
     if arguments.pool:
         everything = chosen(questions, [one for ids in parts.values() for one in ids])
-        pool(everything, systems(retriever, {}), arguments.pool)
+        pool(everything, known, arguments.pool)
         return
-    grades = read_relevance()
-    tuning = {one: grades[one] for one in parts["tuning"]}
     part = chosen(questions, parts[arguments.part])
-    known = systems(retriever, tuning) | {"shipped": shipped(retriever)}
     report(part, {name: [rank(one) for one in part] for name, rank in known.items()})
 
 

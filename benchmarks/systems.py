@@ -6,33 +6,37 @@ Each ranks all principles that do not always apply, best first, for one question
 import random
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import TypeAlias
 
 import bm25s
 import numpy as np
 
 from benchmarks.devset import Question
+from benchmarks.labels import Covered
 from models.protocols import Embedder
+from retrieval.demand import DemandModel
 from retrieval.principles import Library, Principle
 from retrieval.query import query_text
 from retrieval.retriever import Retriever
 
 Ranking: TypeAlias = tuple[str, ...]
 System: TypeAlias = Callable[[Question], Ranking]
-Grades: TypeAlias = Mapping[str, Mapping[str, int]]
-"""Question -> principle -> 0, 1 or 2."""
 
 
-def systems(retriever: Retriever, tuning: Grades) -> dict[str, System]:
-    """Return all systems by name; `tuning` are the grades that "most frequent" may learn from."""
+def systems(
+    retriever: Retriever, questions: Sequence[Question], labels: Mapping[str, Covered]
+) -> dict[str, System]:
+    """Return all systems by name; "most frequent" learns from those questions not held out."""
     library, embedder = retriever.library, retriever.embedder
     return {
         "random": shuffled(library),
-        "most frequent": most_frequent(library, tuning),
+        "most frequent": most_frequent(library, questions, labels),
         "BM25": lexical(library, lambda one: [_whole(one)]),
         "BM25, with questions": lexical(library, lambda one: [_whole(one), *_asks(library, one)]),
         "plain embedding": plain(library, embedder, lambda one: [_whole(one)]),
         "plain embedding, by row": plain(library, embedder, _rows),
+        "shipped, without demand": shipped(replace(retriever, demand=DemandModel.empty())),
         "shipped": shipped(retriever),
     }
 
@@ -54,10 +58,15 @@ def shuffled(library: Library) -> System:
     return rank
 
 
-def most_frequent(library: Library, tuning: Grades) -> System:
-    """Return those first that are relevant to most tuning questions, whatever is asked."""
+def most_frequent(
+    library: Library, questions: Sequence[Question], labels: Mapping[str, Covered]
+) -> System:
+    """Return those first that physicians demanded of most other questions, whatever is asked."""
     counts = Counter(
-        principle for grades in tuning.values() for principle, grade in grades.items() if grade > 0
+        one
+        for question in questions
+        if not question.held_out
+        for one in {one for each in question.demands for one in labels[each.id].principles}
     )
     order = tuple(sorted((one.id for one in found_by(library)), key=lambda one: -counts[one]))
     return lambda _: order

@@ -25,7 +25,7 @@ from retrieval.scenario import Scenario
 SCENARIO_WEIGHT = 0.2
 """How much a perfect fit of the scenario adds to a cosine. To be tuned on labelled retrievals."""
 
-DEMAND_WEIGHT = 0.6
+DEMAND_WEIGHT = 0.8
 """How much a principle that physicians surely demand here gains on one that they never do."""
 
 RELEVANCE_FLOOR = 0.12
