@@ -3,7 +3,7 @@
 Each ranks all principles that do not always apply, best first, for one question.
 """
 
-import random
+import hashlib
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -47,13 +47,13 @@ def found_by(library: Library) -> list[Principle]:
 
 
 def shuffled(library: Library) -> System:
-    """Return a random order, another one for each question."""
-    ids = [one.id for one in found_by(library)]
+    """Return an order by hashes, another one for each question, which no change of others moves."""
 
     def rank(question: Question) -> Ranking:
-        order = ids.copy()
-        random.Random(question.id).shuffle(order)  # noqa: S311  # no secret
-        return tuple(order)
+        def place(principle: Principle) -> bytes:
+            return hashlib.sha256(f"{question.id} {principle.id}".encode()).digest()
+
+        return tuple(one.id for one in sorted(found_by(library), key=place))
 
     return rank
 

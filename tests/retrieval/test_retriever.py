@@ -1,6 +1,7 @@
 """The retriever: what always applies is always there, and the scenario weighs but never filters."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from retrieval import principles as principle_file
 from retrieval import retriever as module
 from retrieval.bank import load_bank
 from retrieval.classifier import ScenarioClassifier
+from retrieval.demand import DemandModel
 from retrieval.dimensions import HEADS
 from retrieval.errors import IndexMismatch, IndexMissing, LibraryInvalid
 from retrieval.open import Places, build_indexes, open_retriever
@@ -356,3 +358,57 @@ def test_the_shipped_libraries_can_be_served(tmp_path):
     retriever = open_retriever(where, HashingEmbedder())
     assert (len(retriever.library), len(retriever.bank)) == (len(load_library()), len(load_bank()))
     assert retriever.retrieve(ask("Is my baby's fever an emergency?"), top_k=8).principles
+
+
+def test_where_an_emergency_is_possible_the_nearest_emergency_principle_has_a_place(
+    retriever, monkeypatch
+):
+    asked = ask("the dose of paracetamol for crushing chest pain, a twisted ankle, running")
+    monkeypatch.setattr(module, "SCENARIO_WEIGHT", 0.0)
+    demand = DemandModel(
+        embedder="",
+        principles=tuple(TOPICS),
+        weights=np.zeros((len(TOPICS), 64)),
+        bias=np.array([1.0 if name != "chest-pain" else 0.0 for name in TOPICS]),
+    )
+    places_left = len(ALWAYS) + 2
+
+    def found(now: float) -> list[str]:
+        watched = with_scenario(retriever, now, 1 - now, 0.0)
+        hits = replace(watched, demand=demand).retrieve(asked, top_k=places_left).principles
+        return [name for name in ids(hits) if name not in ALWAYS]
+
+    assert "chest-pain" not in found(0.1)
+    assert found(0.3)[-1] == "chest-pain"
+    assert len(found(0.3)) == len(found(0.1))
+
+
+def test_the_line_in_english_and_the_words_as_they_are_are_searched_for_together(retriever):
+    turns, line = ask("tobillo torcido"), "a twisted ankle after running"
+
+    def score(restated: str | None) -> float:
+        found = retriever.retrieve(turns, top_k=8, restated=restated).principles
+        return next((hit.score for hit in found if hit.principle.id == "ankle"), 0.0)
+
+    (alone,) = retriever.embedder.embed([line])
+    (said,) = retriever.embedder.embed(["tobillo torcido"])
+    assert score(line) > score(None)
+    halfway = (alone + said) / np.linalg.norm(alone + said)
+    assert score(line) == pytest.approx(float(halfway @ alone), abs=0.2)
+    assert score(line) < 0.9, "the words as they are count as well"
+
+
+class Opposites:
+    """Gives opposite vectors, as no real embedder does."""
+
+    id, dimension = "opposites@1", 64
+
+    def embed(self, texts):
+        first = HashingEmbedder().embed(["a twisted ankle after running"])[0]
+        return np.stack([first if len(texts) == 1 or n else -first for n in range(len(texts))])
+
+
+def test_opposite_vectors_leave_the_line(retriever):
+    searching = replace(retriever, embedder=Opposites())
+    found = searching.retrieve(ask("anything"), top_k=4, restated="a twisted ankle after running")
+    assert found.principles[0].principle.id == "ankle"
