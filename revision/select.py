@@ -56,14 +56,18 @@ def in_order(criteria: Iterable[Criterion]) -> tuple[Criterion, ...]:
     return tuple(sorted(criteria, key=lambda one: (not one.urgent, not one.critical, -one.points)))
 
 
+def in_scenario(criterion: Criterion, retrieved: Retrieved) -> Criterion:
+    """Return the criterion as it counts here: urgent only in an emergency."""
+    if retrieved.scenario.probability("urgency", "emergent") >= EMERGENCY_FROM:
+        return criterion
+    return replace(criterion, urgent=False)
+
+
 def _weighed(retrieved: Retrieved) -> Iterable[tuple[float, Criterion]]:
-    emergency = retrieved.scenario.probability("urgency", "emergent") >= EMERGENCY_FROM
     for hit in retrieved.principles:
         score = STANDING_SCORE if hit.principle.always else hit.score
         for check in hit.principle.criteria:
-            criterion = from_principle(hit.principle, check)
-            if not emergency:
-                criterion = replace(criterion, urgent=False)
+            criterion = in_scenario(from_principle(hit.principle, check), retrieved)
             yield (1.0 if criterion.urgent else 0.0) + score * criterion.points, criterion
     for example in retrieved.examples:
         for line in example.entry.rubric:

@@ -2,8 +2,9 @@
 
 By analogy, not from imagination: in this project's pilot a rubric imagined from general
 principles repaired next to nothing, one worded after physicians' criteria for similar questions
-repaired most. Retrieved criteria are picked by id, which costs a few tokens each; only what is
-new is worded.
+repaired most. What holds as it stands is picked by id, which costs a few tokens; what a principle
+only names the kind of is worded with the facts of the case. Of three designs this one foresaw most
+of what physicians demanded, at two thirds of the tokens of wording all (`benchmarks/LOG.md`).
 """
 
 import re
@@ -17,19 +18,20 @@ from models.messages import Call, Json, JsonSchema
 from retrieval.retriever import Retrieved
 from revision.case import Case
 from revision.prompts import render
-from revision.rubric import Criterion, Rubric
-from revision.select import as_they_are, candidates, in_order, may_serve_verbatim
+from revision.rubric import Criterion, Rubric, from_principle
+from revision.select import as_they_are, in_order, in_scenario
 from revision.structured import ask
 
-SHOWN = 24
-"""Criteria that the prompt shows to pick from."""
-MOST_NEW = 5
-LEAST = 6
-MOST = 16
-REPLY_TOKENS = 600
+MOST_KEPT = 6
+LEAST_NEW, MOST_NEW = 6, 9
+LEAST = 8
+MOST = 18
+"""Criteria in a rubric, urgent ones included."""
+REPLY_TOKENS = 900
 FEWEST_WORDS = 4
 """A criterion of fewer words cannot say what to look for."""
 LONGEST_QUESTION = 200
+MOST_OF_AN_EXAMPLE = 14
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,23 +64,23 @@ async def synthesize(case: Case, retrieved: Retrieved) -> Rubric:
         Unparsable, DeadlinePassed, ModelError: the model made none.
 
     """
-    found = candidates(retrieved)[:SHOWN]
-    pickable = (one for one in found if may_serve_verbatim(one, retrieved))
-    shown = {f"c{number}": one for number, one in enumerate(pickable, 1)}
+    shown, principles = _numbered(retrieved)
     instruction = render(
         "rubric",
         nonce=case.nonce,
-        candidates=[
-            {"id": key, "text": one.text, "kind": one.kind, "points": one.points}
-            for key, one in shown.items()
-        ],
+        principles=principles,
         examples=[
             {
                 "question": example.entry.messages[-1].content[:LONGEST_QUESTION],
-                "criteria": [one.text for one in found if one.source == example.entry.id],
+                "criteria": [
+                    {"text": line.criterion, "kind": "forbid" if line.points < 0 else "require"}
+                    for line in example.entry.rubric[:MOST_OF_AN_EXAMPLE]
+                ],
             }
             for example in retrieved.examples
         ],
+        most_kept=MOST_KEPT,
+        least_new=LEAST_NEW,
         most_new=MOST_NEW,
     )
     call = Call(
@@ -98,7 +100,7 @@ def assemble(proposal: Proposal, shown: Mapping[str, Criterion], *, fallback: Ru
     In an emergency the urgent criteria are in the rubric whatever the model proposed.
     """
     urgent = [one for one in fallback.criteria if one.urgent]
-    kept = [shown[key] for key in dict.fromkeys(proposal.keep) if key in shown]
+    kept = [shown[key] for key in dict.fromkeys(proposal.keep) if key in shown][:MOST_KEPT]
     new = [_worded(one) for one in proposal.new[:MOST_NEW] if _is_usable(one)]
     chosen: dict[str, Criterion] = {}
     for criterion in (*urgent, *new, *kept):
@@ -110,6 +112,22 @@ def assemble(proposal: Proposal, shown: Mapping[str, Criterion], *, fallback: Ru
             break
         chosen.setdefault(criterion.text.casefold(), criterion)
     return Rubric(criteria=in_order(list(chosen.values())[:MOST]), made_by="synthesis")
+
+
+def _numbered(retrieved: Retrieved) -> tuple[dict[str, Criterion], list[dict[str, object]]]:
+    """Return the principles' criteria by id, and the principles as the prompt shows them."""
+    shown: dict[str, Criterion] = {}
+    principles: list[dict[str, object]] = []
+    for hit in retrieved.principles:
+        listed = []
+        for check in hit.principle.criteria:
+            key = f"c{len(shown) + 1}"
+            shown[key] = in_scenario(from_principle(hit.principle, check), retrieved)
+            listed.append(
+                {"id": key, "text": check.criterion, "kind": check.kind, "points": check.points}
+            )
+        principles.append({"title": hit.principle.title, "criteria": listed})
+    return shown, principles
 
 
 def _worded(one: NewCriterion) -> Criterion:
@@ -148,7 +166,7 @@ def _schema(ids: tuple[str, ...]) -> JsonSchema:
         schema={
             "type": "object",
             "properties": {
-                "keep": {"type": "array", "items": {"enum": list(ids)}, "maxItems": MOST},
+                "keep": {"type": "array", "items": {"enum": list(ids)}, "maxItems": MOST_KEPT},
                 "new": {"type": "array", "items": criterion, "maxItems": MOST_NEW},
             },
             "required": ["keep", "new"],

@@ -19,9 +19,13 @@ ITEM = {
 }
 VARIABLES = {
     "rubric": {
-        "candidates": [ITEM],
-        "examples": [{"question": "What?", "criteria": ["Says B"]}],
-        "most_new": 5,
+        "principles": [{"title": "About A", "criteria": [ITEM]}],
+        "examples": [
+            {"question": "What?", "criteria": [{"text": "Says B", "kind": "forbid"}]},
+        ],
+        "most_kept": 6,
+        "least_new": 6,
+        "most_new": 9,
     },
     "judge": {"criterion": "Says A", "kind": "require"},
     "critique": {"items": [ITEM]},

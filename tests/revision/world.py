@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from models.messages import Call, Completion, Message, Usage
 from models.scripted import Line, ScriptedModel
 from retrieval.principles import Principle, PrincipleCriterion
-from retrieval.retriever import PrincipleHit, Retrieved
+from retrieval.retriever import Example, PrincipleHit, Retrieved
 from retrieval.scenario import Scenario
 from revision.calls import Calls
 from revision.case import Case
@@ -65,6 +65,7 @@ class FixedRetriever:
     scenario: Scenario = field(default_factory=Scenario.unknown)
     error: Exception | None = None
     foreign: bool = False
+    examples: Sequence[Example] = ()
     searched: list[str | None] = field(default_factory=list)
 
     def needs_english(self, turns: object) -> bool:
@@ -75,7 +76,9 @@ class FixedRetriever:
         if self.error is not None:
             raise self.error
         hits = tuple(PrincipleHit(principle=one, score=0.9) for one in self.principles)
-        return Retrieved(scenario=self.scenario, principles=hits[:top_k], examples=())
+        return Retrieved(
+            scenario=self.scenario, principles=hits[:top_k], examples=tuple(self.examples)
+        )
 
 
 def verdict(p_yes: float) -> Completion:
