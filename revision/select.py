@@ -14,11 +14,14 @@ from revision.rubric import Criterion, Rubric, from_bank, from_principle
 SIZE = 12
 """Criteria in a rubric of retrieved ones: what a judge can check at the price of a short answer."""
 
-PER_ORIGIN = 3
+PER_ORIGIN = 2
 """More criteria than this from one principle or entry would crowd out the others."""
 
-STANDING_SCORE = 0.3
-"""What a principle that always applies weighs against the cosine of one that was found."""
+PER_STANDING = 4
+"""But the broad demands of what always applies: they foresee much that no narrow one does."""
+
+STANDING_SCORE = 1.0
+"""What a principle that always applies weighs, beside the score of one that was found."""
 
 EMERGENCY_FROM = 0.5
 """Even odds, as a red flag gives. The classifier's own lower threshold finds nine emergencies in
@@ -40,7 +43,8 @@ def candidates(retrieved: Retrieved) -> tuple[Criterion, ...]:
 def as_they_are(retrieved: Retrieved, *, size: int = SIZE) -> Rubric:
     """Return the rubric of the retrieved criteria, unworded."""
     usable = (one for one in candidates(retrieved) if may_serve_verbatim(one, retrieved))
-    return Rubric(criteria=_spread(usable, size), made_by="retrieval")
+    standing = frozenset(hit.principle.id for hit in retrieved.principles if hit.principle.always)
+    return Rubric(criteria=_spread(usable, size, standing), made_by="retrieval")
 
 
 def may_serve_verbatim(criterion: Criterion, retrieved: Retrieved) -> bool:
@@ -75,12 +79,14 @@ def _weighed(retrieved: Retrieved) -> Iterable[tuple[float, Criterion]]:
             yield example.similarity * criterion.points, criterion
 
 
-def _spread(criteria: Iterable[Criterion], size: int) -> tuple[Criterion, ...]:
+def _spread(
+    criteria: Iterable[Criterion], size: int, standing: frozenset[str]
+) -> tuple[Criterion, ...]:
     taken: list[Criterion] = []
     used: Counter[str] = Counter()
     for criterion in criteria:
         origin = criterion.source or criterion.principle or ""
-        if used[origin] < PER_ORIGIN:
+        if used[origin] < (PER_STANDING if origin in standing else PER_ORIGIN):
             used[origin] += 1
             taken.append(criterion)
         if len(taken) == size:
