@@ -82,13 +82,13 @@ def _weighed(retrieved: Retrieved) -> Iterable[tuple[float, Criterion]]:
 def _spread(
     criteria: Iterable[Criterion], size: int, standing: frozenset[str]
 ) -> tuple[Criterion, ...]:
+    """Return the first criteria, of many origins first; those left over fill what room there is."""
     taken: list[Criterion] = []
+    left: list[Criterion] = []
     used: Counter[str] = Counter()
     for criterion in criteria:
         origin = criterion.source or criterion.principle or ""
-        if used[origin] < (PER_STANDING if origin in standing else PER_ORIGIN):
-            used[origin] += 1
-            taken.append(criterion)
-        if len(taken) == size:
-            break
-    return in_order(taken)
+        fits = used[origin] < (PER_STANDING if origin in standing else PER_ORIGIN)
+        used[origin] += fits
+        (taken if fits else left).append(criterion)
+    return in_order((taken + left)[:size])
