@@ -18,7 +18,6 @@ from benchmarks.devset import Question, read_questions
 from benchmarks.labels import Covered, read_coverage
 from benchmarks.retrieval import K, bundled
 from benchmarks.systems import found_by
-from retrieval.classifier import EMBEDDER
 from retrieval.demand import DEFAULT_FILE, DemandModel, dump_demand, fit_demand, load_demand
 from retrieval.query import query_text
 from retrieval.retriever import Retriever, scenario_fit
@@ -26,7 +25,7 @@ from retrieval.retriever import Retriever, scenario_fit
 FOLDS = 5
 SEED = 3
 PENALTIES = (1.0, 2.0, 4.0, 8.0)
-DEMAND_WEIGHTS = (0.0, 0.3, 0.6, 1.0, 1.5)
+DEMAND_WEIGHTS = (0.0, 0.3, 0.6, 0.8, 1.0, 1.5)
 SCENARIO_WEIGHTS = (0.0, 0.1, 0.2)
 PENALTY = 2.0
 """What is shipped."""
@@ -107,7 +106,7 @@ def main() -> None:
     for penalty in PENALTIES:
         shares = np.zeros_like(cosines)
         for learn, test in KFold(FOLDS, shuffle=True, random_state=SEED).split(vectors):
-            model = _fit(vectors[learn], wanted[learn], ids, penalty)
+            model = _fit(vectors[learn], wanted[learn], ids, retriever, penalty)
             shares[test] = [list(model.shares(vector).values()) for vector in vectors[test]]
         for weight in DEMAND_WEIGHTS:
             cells = [
@@ -120,15 +119,19 @@ def main() -> None:
             )
             print(f"penalty {penalty}, weight {weight}: {told}")
     if arguments.write:
-        model = _fit(vectors, wanted, ids, PENALTY)
+        model = _fit(vectors, wanted, ids, retriever, PENALTY)
         DEFAULT_FILE.write_text(dump_demand(model), encoding="utf-8")
         load_demand(DEFAULT_FILE)
 
 
 def _fit(
-    vectors: NDArray[np.float32], wanted: Floats, ids: list[str], penalty: float
+    vectors: NDArray[np.float32],
+    wanted: Floats,
+    ids: list[str],
+    retriever: Retriever,
+    penalty: float,
 ) -> DemandModel:
-    return fit_demand(vectors, wanted, ids, embedder=EMBEDDER, penalty=penalty)
+    return fit_demand(vectors, wanted, ids, embedder=retriever.embedder.id, penalty=penalty)
 
 
 if __name__ == "__main__":

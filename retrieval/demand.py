@@ -40,7 +40,7 @@ class _File(BaseModel):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DemandModel:
-    """The heads, by principle. `embedder` is the name of the one whose vectors they read."""
+    """The heads, by principle. `embedder` is the id of the one whose vectors they read."""
 
     embedder: str
     principles: tuple[str, ...]
@@ -83,7 +83,7 @@ def fit_demand(
         vectors: the questions' unit embeddings, shape (questions, dimension).
         demanded: 1 where physicians demanded the principle, else 0; shape (questions, principles).
         principles: their ids.
-        embedder: the embedder's name.
+        embedder: the embedder's id.
         penalty: of the squared weights.
 
     """

@@ -30,6 +30,8 @@ LONGEST_ID = 80
 
 _ENTRY = TypeAdapter(BankEntry)
 _HASH = re.compile(r"[0-9a-f]{64}")
+_HIDDEN = frozenset({"Cc", "Cf", "Co", "Cs", "Zl", "Zp"})
+_ROLES = frozenset(get_args(Role))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,11 +60,12 @@ class Import:
 
 
 def conversation_hash(turns: Iterable[tuple[str, str]]) -> str:
-    """Return a hash of (role, text) turns that spaces, capitals and Unicode forms do not change."""
-    plain = [
-        [role, " ".join(unicodedata.normalize("NFKC", text).casefold().split())]
-        for role, text in turns
-    ]
+    """Return a hash of (role, text) turns.
+
+    Spaces, capitals, Unicode forms, characters that nobody sees and roles that the bank does not
+    know change nothing, so that no disguise brings an evaluation item into the bank.
+    """
+    plain = [[_role(role), " ".join(_visible(text).casefold().split())] for role, text in turns]
     return hashlib.sha256(json.dumps(plain, ensure_ascii=False).encode()).hexdigest()
 
 
@@ -113,26 +116,27 @@ def read_import(
 
     """
     seen = {conversation_hash(entry.turns) for entry in known}
-    ids: set[str] = set()
+    ids = {entry.id for entry in known}
     taken: list[BankEntry] = []
     left_out: list[LeftOut] = []
     shortened = 0
     for number, line in scan_rubrics(file):
-        made = line if isinstance(line, LibraryInvalid) else _entry(line, name)
-        if isinstance(made, LibraryInvalid):
-            left_out.append(LeftOut(line=number, reason=f"malformed: {_cause(made)}"))
+        if isinstance(line, LibraryInvalid):
+            left_out.append(LeftOut(line=number, reason=f"malformed: {_cause(line)}"))
             continue
+        made = _entry(line, name)
         if isinstance(made, str):
             left_out.append(LeftOut(line=number, reason=made))
             continue
         entry, cut = made
-        digest = conversation_hash(entry.turns)
+        # Of the line as it came: what was cleaned away must not be a disguise.
+        digest = conversation_hash((turn.role, turn.content) for turn in line.messages)
         reason = (
             "an evaluation item"
             if digest in evaluated
             else "in the bank already"
             if digest in seen
-            else "an id that an earlier line has"
+            else "an id that is taken already"
             if entry.id in ids
             else None
         )
@@ -165,17 +169,16 @@ def _entry(line: RubricLine, name: str) -> tuple[BankEntry, int] | str:
         return "no criterion of up to 400 characters with points other than 0"
     if line.messages[-1].role != "user":
         return "the conversation does not end with a user turn"
-    kept = usable[:MOST_CRITERIA]
+    kept, scale = usable[:MOST_CRITERIA], _scale(usable)
     body = {
         "id": _identifier(name, line.id),
         "messages": [
-            {"role": turn.role if turn.role in _ROLES else "user", "content": _clean(turn.content)}
-            for turn in line.messages
+            {"role": _role(turn.role), "content": _clean(turn.content)} for turn in line.messages
         ],
         "rubric": [
             {
                 "criterion": _clean(demand.criterion).replace("\n", " "),
-                "points": _points(demand.points),
+                "points": _points(demand.points, scale),
                 "critical": demand.critical,
             }
             for demand in kept
@@ -192,30 +195,51 @@ def _entry(line: RubricLine, name: str) -> tuple[BankEntry, int] | str:
         return f"malformed: field {place}: {first['msg'][0].lower()}{first['msg'][1:]}"
 
 
-_ROLES = frozenset(get_args(Role))
-
-
 def _is_usable(demand: Demand) -> bool:
     return len(demand.criterion) <= LONGEST_CRITERION and _points(demand.points) != 0
 
 
-def _points(points: float) -> int:
-    """Return whole points within the bank's range; what is smaller than 1 still counts as 1."""
-    whole = round(points) or (0 if points == 0 else 1 if points > 0 else -1)
-    return max(-MOST_POINTS, min(MOST_POINTS, whole))
+def _points(points: float, scale: float = 1.0) -> int:
+    """Return whole points of the bank's scale; what is smaller than 1 still counts as 1."""
+    return round(points * scale) or (0 if points == 0 else 1 if points > 0 else -1)
+
+
+def _scale(demands: Sequence[Demand]) -> float:
+    """Return what brings a line's points to the bank's scale: 1 where they are on it."""
+    return min(1.0, MOST_POINTS / max(abs(demand.points) for demand in demands))
 
 
 def _identifier(name: str, line_id: str) -> str:
+    """Return a bank's id; where a line's own is no such id, a hash of it keeps two apart."""
     plain = "-".join(re.findall(r"[a-z0-9]+", line_id.lower()))
-    if len(plain) > LONGEST_ID - len(name) - 1 or not plain:
-        plain = hashlib.sha256(line_id.encode()).hexdigest()[:32]
-    return f"{name}-{plain}"
+    digest = hashlib.sha256(line_id.encode()).hexdigest()
+    if not plain or len(plain) > LONGEST_ID - len(name) - 10:
+        return f"{name}-{digest[:32]}"
+    return f"{name}-{plain}" if plain == line_id else f"{name}-{plain}-{digest[:8]}"
+
+
+def _role(role: str) -> str:
+    return role if role in _ROLES else "user"
+
+
+def _visible(text: str) -> str:
+    """Return a text in one Unicode form, without characters that nobody sees."""
+    plain = unicodedata.normalize("NFKC", text)
+    return "".join(" " if one.isspace() else one for one in plain if not _is_hidden(one))
+
+
+def _is_hidden(character: str) -> bool:
+    return not character.isspace() and unicodedata.category(character) in _HIDDEN
 
 
 def _clean(text: str) -> str:
     """Return a text without what may not stand in a library: control and invisible characters."""
     kept = []
-    for character in text.replace("\r\n", "\n").replace("\t", " "):
-        hidden = unicodedata.category(character) in {"Cc", "Cf", "Co", "Cs", "Zl", "Zp"}
-        kept.append(" " if hidden and character not in f"\n{JOINERS}" else character)
+    for character in text.replace("\r\n", "\n"):
+        if character in f"\n{JOINERS}":
+            kept.append(character)
+        elif character.isspace():
+            kept.append(" ")
+        elif not _is_hidden(character):
+            kept.append(character)
     return "".join(kept)

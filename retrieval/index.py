@@ -220,6 +220,8 @@ def _replace(contents: Mapping[Path, bytes]) -> None:
     new = {path: path.with_suffix(f"{path.suffix}.{os.getpid()}.new") for path in contents}
     try:
         for path, data in contents.items():
+            new[path].unlink(missing_ok=True)
+            new[path].touch(mode=0o600)
             new[path].write_bytes(data)
         for path, written in new.items():
             written.replace(path)

@@ -98,7 +98,8 @@ def open_retriever(places: Places, embedder: Embedder, *, multilingual: bool = F
 def _demand(places: Places, embedder: Embedder) -> DemandModel:
     """Return what is known of physicians' demands; the weights speak of one embedder's vectors."""
     model = load_demand(places.demand)
-    return model if embedder.id.startswith(f"{model.embedder}@") else DemandModel.empty()
+    fits = (model.embedder, model.weights.shape[1]) == (embedder.id, embedder.dimension)
+    return model if fits else DemandModel.empty()
 
 
 def _classifier(places: Places, embedder: Embedder) -> ScenarioClassifier:

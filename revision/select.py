@@ -20,6 +20,15 @@ PER_ORIGIN = 2
 PER_STANDING = 4
 """But the broad demands of what always applies: they foresee much that no narrow one does."""
 
+PER_ENTRY = 4
+"""And what physicians demanded of nearly the same question."""
+
+MOST_URGENT = 8
+"""Urgent criteria in an emergency, whatever else is there; of more, those of most weight."""
+
+NEAR_BONUS = 0.4
+"""Puts a near entry's cosine on the scale of a principle's score, which holds more than cosine."""
+
 STANDING_SCORE = 1.0
 """What a principle that always applies weighs, beside the score of one that was found."""
 
@@ -32,8 +41,8 @@ VERBATIM_FLOOR = 0.55
 
 
 def candidates(retrieved: Retrieved) -> tuple[Criterion, ...]:
-    """Return all retrieved criteria, those that matter most first; no text twice."""
-    weighed = sorted(_weighed(retrieved), key=lambda pair: -pair[0])
+    """Return all retrieved criteria, urgent ones first, then by weight; no text twice."""
+    weighed = sorted(_weighed(retrieved), key=lambda pair: (not pair[1].urgent, -pair[0]))
     found: dict[str, Criterion] = {}
     for _, criterion in weighed:
         found.setdefault(criterion.text.casefold(), criterion)
@@ -72,11 +81,11 @@ def _weighed(retrieved: Retrieved) -> Iterable[tuple[float, Criterion]]:
         score = STANDING_SCORE if hit.principle.always else hit.score
         for check in hit.principle.criteria:
             criterion = in_scenario(from_principle(hit.principle, check), retrieved)
-            yield (1.0 if criterion.urgent else 0.0) + score * criterion.points, criterion
+            yield score * criterion.points, criterion
     for example in retrieved.examples:
         for line in example.entry.rubric:
             criterion = from_bank(example.entry, line)
-            yield example.similarity * criterion.points, criterion
+            yield (example.similarity + NEAR_BONUS) * criterion.points, criterion
 
 
 def _spread(
@@ -87,8 +96,17 @@ def _spread(
     left: list[Criterion] = []
     used: Counter[str] = Counter()
     for criterion in criteria:
-        origin = criterion.source or criterion.principle or ""
-        fits = used[origin] < (PER_STANDING if origin in standing else PER_ORIGIN)
+        origin = "urgent" if criterion.urgent else criterion.source or criterion.principle or ""
+        fits = used[origin] < _most_of(criterion, standing)
         used[origin] += fits
         (taken if fits else left).append(criterion)
     return in_order((taken + left)[:size])
+
+
+def _most_of(criterion: Criterion, standing: frozenset[str]) -> int:
+    """Return how many criteria of this one's origin may be in a rubric."""
+    if criterion.urgent:
+        return MOST_URGENT
+    if criterion.source is not None:
+        return PER_ENTRY
+    return PER_STANDING if criterion.principle in standing else PER_ORIGIN

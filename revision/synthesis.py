@@ -18,8 +18,8 @@ from models.messages import Call, Json, JsonSchema
 from retrieval.retriever import Retrieved
 from revision.case import Case
 from revision.prompts import render
-from revision.rubric import Criterion, Rubric, from_principle
-from revision.select import as_they_are, in_order, in_scenario
+from revision.rubric import Criterion, Rubric, from_bank, from_principle
+from revision.select import VERBATIM_FLOOR, as_they_are, in_order, in_scenario
 from revision.structured import ask
 
 MOST_KEPT = 6
@@ -27,11 +27,15 @@ LEAST_NEW, MOST_NEW = 6, 9
 LEAST = 8
 MOST = 18
 """Criteria in a rubric, urgent ones included."""
-REPLY_TOKENS = 900
+MOST_SHOWN = 60
+"""Criteria that the prompt shows to pick from: all of ten principles."""
+REPLY_TOKENS = 1200
+"""Nine criteria of the longest that the schema lets through, in JSON."""
 FEWEST_WORDS = 4
 """A criterion of fewer words cannot say what to look for."""
 LONGEST_QUESTION = 200
 MOST_OF_AN_EXAMPLE = 14
+NEARLY_THE_SAME = "What physicians demanded of nearly the same question"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,7 +101,7 @@ async def synthesize(case: Case, retrieved: Retrieved) -> Rubric:
 def assemble(proposal: Proposal, shown: Mapping[str, Criterion], *, fallback: Rubric) -> Rubric:
     """Freeze a proposal: unknown ids and unusable criteria are dropped, gaps filled.
 
-    In an emergency the urgent criteria are in the rubric whatever the model proposed.
+    In an emergency the urgent criteria of the fallback are in whatever the model proposed.
     """
     urgent = [one for one in fallback.criteria if one.urgent]
     kept = [shown[key] for key in dict.fromkeys(proposal.keep) if key in shown][:MOST_KEPT]
@@ -115,18 +119,39 @@ def assemble(proposal: Proposal, shown: Mapping[str, Criterion], *, fallback: Ru
 
 
 def _numbered(retrieved: Retrieved) -> tuple[dict[str, Criterion], list[dict[str, object]]]:
-    """Return the principles' criteria by id, and the principles as the prompt shows them."""
+    """Return what may be picked by id, and the groups in which the prompt shows it, best first."""
     shown: dict[str, Criterion] = {}
     principles: list[dict[str, object]] = []
-    for hit in retrieved.principles:
-        listed = []
-        for check in hit.principle.criteria:
+    groups = [
+        (NEARLY_THE_SAME, [from_bank(example.entry, line) for line in example.entry.rubric])
+        for example in retrieved.examples
+        if example.similarity >= VERBATIM_FLOOR
+    ]
+    groups += [
+        (
+            hit.principle.title,
+            [
+                in_scenario(from_principle(hit.principle, check), retrieved)
+                for check in hit.principle.criteria
+            ],
+        )
+        for hit in retrieved.principles
+    ]
+    for title, criteria in groups:
+        listed: list[dict[str, object]] = []
+        for criterion in criteria[: MOST_SHOWN - len(shown)]:
             key = f"c{len(shown) + 1}"
-            shown[key] = in_scenario(from_principle(hit.principle, check), retrieved)
+            shown[key] = criterion
             listed.append(
-                {"id": key, "text": check.criterion, "kind": check.kind, "points": check.points}
+                {
+                    "id": key,
+                    "text": criterion.text,
+                    "kind": criterion.kind,
+                    "points": criterion.points,
+                }
             )
-        principles.append({"title": hit.principle.title, "criteria": listed})
+        if listed:
+            principles.append({"title": title, "criteria": listed})
     return shown, principles
 
 
@@ -149,7 +174,7 @@ def _is_usable(one: NewCriterion) -> bool:
 
 
 def _schema(ids: tuple[str, ...]) -> JsonSchema:
-    text: dict[str, Json] = {"type": "string", "minLength": 12, "maxLength": 240}
+    text: dict[str, Json] = {"type": "string", "minLength": 12, "maxLength": 220}
     criterion: dict[str, Json] = {
         "type": "object",
         "properties": {

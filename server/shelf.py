@@ -61,46 +61,61 @@ class Shelf:
         """
         if self._retriever is None:
             await self._open_first()
-        elif time.monotonic() - self._looked_at > LOOK_S:
+        elif self._renewal is None and time.monotonic() - self._looked_at > LOOK_S:
             self._looked_at = time.monotonic()
-            if self._renewal is None and self._signature() != self._opened_from:
-                self._renewal = asyncio.create_task(self._renew())
+            self._renewal = asyncio.create_task(self._renew())
         if self._retriever is None:
             raise NotReady(self.problem or "no principles")
         return self._retriever
 
     async def settled(self) -> None:
-        """Wait until a changed library that was noticed is in use or refused."""
+        """Wait until the files have been looked at, and what has changed is in use or refused."""
         if self._renewal is not None:
             await self._renewal
 
     async def _open_first(self) -> None:
         async with self._opening:
             if self._retriever is None and time.monotonic() - self._tried_at > RETRY_S:
-                await asyncio.to_thread(self._open)
-                self._tried_at = time.monotonic()
+                try:
+                    await asyncio.to_thread(self._open)
+                finally:
+                    self._tried_at = time.monotonic()
 
     async def _renew(self) -> None:
+        """Look, off the event loop: files may lie on a slow disk."""
         try:
-            await asyncio.to_thread(self._open)
+            changed = await asyncio.to_thread(self._open_if_changed)
         finally:
             self._renewal = None
-        if self.problem is None and self._retriever is not None:
+        if changed and self.problem is None and self._retriever is not None:
             found = self._retriever
             log.info(
                 "changed library in use principles=%d rubrics=%d",
                 len(found.library),
                 len(found.bank),
             )
-        else:
+        elif changed:
             log.error("changed library not in use, the earlier one stays: %s", self.problem)
 
-    def _open(self) -> None:
-        # Noted before: files that change while they are read are then read once more.
-        self._opened_from = self._signature()
+    def _open_if_changed(self) -> bool:
         try:
+            if self._signature() == self._opened_from:
+                return False
+        except OSError as error:
+            known, self.problem = self.problem, f"the files cannot be looked at: {error.strerror}"
+            return known != self.problem
+        self._open()
+        return True
+
+    def _open(self) -> None:
+        try:
+            # Noted before: files that change while they are read are then read once more.
+            self._opened_from = self._signature()
             self._retriever = self._open_it()
         except (RetrievalError, EmbedderError) as error:
             self.problem = str(error)
+        except (OSError, RuntimeError, ValueError, MemoryError) as error:
+            # FAISS and torch raise these; their text may hold paths, and helps nobody.
+            self.problem = f"the library cannot be opened ({type(error).__name__})"
         else:
             self.problem = None

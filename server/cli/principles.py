@@ -16,6 +16,7 @@ from retrieval.errors import RetrievalError
 from retrieval.near_copies import near_copies
 from retrieval.open import build_indexes
 from retrieval.principles import Library, Principle, load_library
+from server.cli.alone import alone
 from server.cli.distill import distill_principles
 from server.cli.options import Config
 from server.routes.principles import principle_body
@@ -133,9 +134,10 @@ def build(
         )
     source = file or settings.principles or library_file.DEFAULT_FILE
     load_library(source)
-    wanted = replace(places(settings), principles=source)
-    library, bank = build_indexes(wanted, SentenceEmbedder(settings.embedder))
-    _put_into_use(file, settings.index_dir / "principles.jsonl")
+    with alone(settings.data_dir):
+        wanted = replace(places(settings), principles=source)
+        library, bank = build_indexes(wanted, SentenceEmbedder(settings.embedder))
+        _put_into_use(file, settings.index_dir / "principles.jsonl")
     _write(f"{len(library)} principles and {len(bank)} rubrics indexed in {settings.index_dir}")
 
 

@@ -14,6 +14,7 @@ from retrieval.bank import load_bank, load_banks
 from retrieval.errors import RetrievalError
 from retrieval.importing import HELD_OUT_FILE, Import, read_hashes, read_import, to_line
 from retrieval.open import Places, put_bank
+from server.cli.alone import alone
 from server.cli.options import Config
 from server.services import places
 from server.settings import Settings, load_settings
@@ -23,6 +24,8 @@ app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode=None,
 )
+
+LONGEST_NAME = 32
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="As `rubrics list` shows it.")]
 
@@ -67,10 +70,24 @@ def import_rubrics(
 ) -> None:
     """Add rubric data to the bank and build the index; an earlier import of that name goes.
 
-    Lines that cannot be used are named and left out, and the exit status then is 1.
+    Lines that cannot be used are named and left out, and the exit status then is 1. The beginning
+    of an imported question, and its criteria, are shown to the model when a similar one is asked,
+    and criteria may stand in the response: import nothing that users must not see.
     """
     settings = load_settings(config)
-    called = _name(name if name is not None else file.name.split(".")[0])
+    called = _name(name if name is not None else _stem(file))
+    with alone(settings.data_dir):
+        _import(file, called, source, licence, exclude or [], settings)
+
+
+def _import(  # what an import consists of
+    file: Path,
+    called: str,
+    source: str,
+    licence: str,
+    exclude: Sequence[Path],
+    settings: Settings,
+) -> None:
     where = places(settings)
     target = settings.imported_dir / f"{called}.jsonl"
     others = load_banks([path for path in where.banks if path != target])
@@ -80,11 +97,12 @@ def import_rubrics(
         source=source or file.name,
         licence=licence,
         known=others.entries,
-        evaluated=read_hashes(HELD_OUT_FILE).union(*map(read_hashes, exclude or ())),
+        evaluated=read_hashes(HELD_OUT_FILE).union(*map(read_hashes, exclude)),
     )
+    earlier = len(load_bank(target)) if target.is_file() else 0
     if found.entries:
         _put(target, found, where, settings)
-    _tell(found, target)
+    _tell(found, target, earlier)
     if found.left_out:
         raise typer.Exit(1)
 
@@ -98,7 +116,8 @@ def remove(name: Name, config: Config = None) -> None:
         raise RetrievalError(
             f"there is no import {name!r}; `clinalign-serve rubrics list` shows all"
         )
-    put_bank(places(settings), target, None, SentenceEmbedder(settings.embedder))
+    with alone(settings.data_dir):
+        put_bank(places(settings), target, None, SentenceEmbedder(settings.embedder))
     _write(f"{name} removed; the index is built without it")
 
 
@@ -115,9 +134,16 @@ def _put(target: Path, found: Import, where: Places, settings: Settings) -> None
         new.unlink(missing_ok=True)
 
 
-def _tell(found: Import, target: Path) -> None:
+def _tell(found: Import, target: Path, earlier: int) -> None:
     criteria = sum(len(entry.rubric) for entry in found.entries)
-    _write(f"{len(found.entries)} entries with {criteria} criteria taken into {target}")
+    if not found.entries:
+        stays = f"; the earlier import of {earlier} entries stays" if earlier else ""
+        _write(f"nothing taken{stays}")
+    else:
+        instead = f", in place of an earlier import of {earlier} entries" if earlier else ""
+        _write(
+            f"{len(found.entries)} entries with {criteria} criteria taken into {target}{instead}"
+        )
     if found.shortened:
         _write(f"{found.shortened} criteria left out of them: too long, too many or without points")
     for reason, lines in found.by_reason().items():
@@ -136,10 +162,19 @@ def _ranges(lines: Sequence[int]) -> str:
     return ", ".join(str(a) if a == b else f"{a}-{b}" for a, b in runs)
 
 
+def _stem(file: Path) -> str:
+    name = file.name
+    for suffix in (".gz", ".jsonl", ".json"):
+        name = name.removesuffix(suffix)
+    return name
+
+
 def _name(wanted: str) -> str:
-    name = "-".join(re.findall(r"[a-z0-9]+", wanted.lower()))[:32].strip("-")
-    if not name:
-        raise typer.BadParameter("must have a letter or digit", param_hint="--name")
+    name = "-".join(re.findall(r"[a-z0-9]+", wanted.lower()))
+    if not 1 <= len(name) <= LONGEST_NAME:
+        raise typer.BadParameter(
+            f"must have 1 to {LONGEST_NAME} letters a-z or digits", param_hint="--name"
+        )
     return name
 
 
