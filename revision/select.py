@@ -100,6 +100,7 @@ def _spread(
         fits = used[origin] < _most_of(criterion, standing)
         used[origin] += fits
         (taken if fits else left).append(criterion)
+    left.sort(key=lambda one: one.urgent)  # of urgent ones there are enough
     return in_order((taken + left)[:size])
 
 

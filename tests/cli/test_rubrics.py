@@ -129,6 +129,39 @@ def test_evaluation_items_are_kept_out(here, places, folder, tmp_path):
     assert opened(places, folder) == [*OURS, "a-hip"]
 
 
+def test_the_projects_own_held_out_questions_are_kept_out_unasked(
+    here, places, folder, tmp_path, monkeypatch
+):
+    said = json.loads(line("knee"))["messages"][0]["content"]
+    hashes = tmp_path / "held-out.txt"
+    hashes.write_text(conversation_hash([("user", said)]) + "\n")
+    monkeypatch.setattr(rubrics, "HELD_OUT_FILE", hashes)
+    outcome = here("rubrics", "import", str(data(tmp_path / "a.jsonl", line("knee"), line("hip"))))
+    assert "an evaluation item: line 1" in outcome.err
+    assert opened(places, folder) == [*OURS, "a-hip"]
+
+
+def test_imports_of_files_whose_names_begin_alike_stay_apart(here, places, folder, tmp_path):
+    for year, part in (("2024", "knee"), ("2025", "hip")):
+        here("rubrics", "import", str(data(tmp_path / f"clinic.{year}.jsonl", line(part))))
+    assert opened(places, folder) == [*OURS, "clinic-2024-knee", "clinic-2025-hip"]
+
+
+def test_an_import_says_what_it_takes_the_place_of(here, tmp_path):
+    file = data(tmp_path / "a.jsonl", line("knee"))
+    assert "in place of" not in here("rubrics", "import", str(file)).out
+    assert "in place of an earlier import of 1 entries" in here("rubrics", "import", str(file)).out
+    file.write_text("{\n")
+    assert "nothing taken; the earlier import of 1" in here("rubrics", "import", str(file)).out
+
+
+def test_vectors_of_what_was_imported_are_their_owners_alone(here, folder, tmp_path):
+    here("rubrics", "import", str(data(tmp_path / "a.jsonl", line("knee"))))
+    for file in ("rubrics.faiss", "rubrics.json"):
+        assert stat.S_IMODE((folder / "index" / file).stat().st_mode) == 0o600
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+
+
 def test_what_nothing_can_be_taken_of_changes_nothing(here, places, folder, tmp_path):
     here("rubrics", "import", str(data(tmp_path / "a.jsonl", line("knee"))))
     before = {file: file.read_bytes() for file in folder.rglob("*") if file.is_file()}

@@ -8,7 +8,14 @@ import pytest
 
 from retrieval.bank import load_bank
 from retrieval.errors import LibraryInvalid
-from retrieval.importing import Import, conversation_hash, read_hashes, read_import, to_line
+from retrieval.importing import (
+    HELD_OUT_FILE,
+    Import,
+    conversation_hash,
+    read_hashes,
+    read_import,
+    to_line,
+)
 
 CANARY = "zanary"
 
@@ -83,7 +90,7 @@ def test_packed_files_are_read(tmp_path):
         ),
         (line("x", messages=[{"role": "user", "content": " "}]), "malformed: field messages"),
         (line(), "in the bank already"),
-        (line("one", messages=[{"role": "user", "content": "Other"}]), "an id that an earlier"),
+        (line("one", messages=[{"role": "user", "content": "Other"}]), "an id that is taken"),
     ],
 )
 def test_what_cannot_be_used_is_named_and_the_rest_is_taken(tmp_path, bad, reason):
@@ -115,6 +122,49 @@ def test_what_is_evaluated_on_is_kept_out_whatever_its_id_and_spaces(tmp_path):
     assert found.by_reason() == {"an evaluation item": (1,)}
 
 
+@pytest.mark.parametrize(
+    "turns",
+    [
+        [{"role": "user", "content": "What ab\u200bout one?"}],
+        [{"role": "user", "content": "\u200fWhat about one?\ufeff"}],
+        [{"role": "user", "content": "What about\u00a0o\u00adne?"}],
+        [{"role": "tool", "content": "What about one?"}, {"role": "user", "content": "x"}],
+    ],
+)
+def test_an_evaluation_item_in_disguise_is_kept_out_by_its_own_file(tmp_path, turns):
+    item = line("item", messages=turns)
+    evaluated = read_hashes(write(tmp_path, item))
+    found = take(write(tmp_path, item, line("two")), evaluated=evaluated)
+    assert [entry.id for entry in found.entries] == ["mine-two"]
+
+
+def test_invisible_characters_disguise_nothing():
+    plain = conversation_hash([("user", "What about one?")])
+    assert conversation_hash([("user", "W\u200bhat a\u2060bout\u00a0one\u200f?")]) == plain
+
+
+def test_the_bundled_bank_holds_no_question_that_is_measured_on():
+    held_out = read_hashes(HELD_OUT_FILE)
+    assert len(held_out) == 197
+    assert [entry.id for entry in load_bank() if conversation_hash(entry.turns) in held_out] == []
+
+
+def test_points_of_another_scale_keep_their_proportion(tmp_path):
+    rubric = [{"criterion": "a b", "points": 100}, {"criterion": "c d", "points": -30}]
+    (entry,) = take(write(tmp_path, line(rubric=rubric))).entries
+    assert [one.points for one in entry.rubric] == [10, -3]
+
+
+def test_ids_that_look_alike_stay_apart(tmp_path):
+    lines = [
+        line(name, messages=[{"role": "user", "content": name}])
+        for name in ("A.1", "a 1", "問1", "答1")
+    ]
+    found = take(write(tmp_path, *lines))
+    assert found.left_out == ()
+    assert len({entry.id for entry in found.entries}) == 4
+
+
 def test_evaluation_items_are_named_by_hashes_or_by_their_file(tmp_path):
     wanted = frozenset({conversation_hash([("user", "What about one?")])})
     assert read_hashes(write(tmp_path, line())) == wanted
@@ -143,7 +193,7 @@ def test_control_characters_and_long_lists_are_cut_to_the_banks_form(tmp_path):
     (entry,) = take(
         write(tmp_path, line(messages=[{"role": "user", "content": said}], rubric=many))
     ).entries
-    assert entry.messages[0].content == "A name and\nline "
+    assert entry.messages[0].content == "Aname and\nline"
     assert len(entry.rubric) == 60
     assert {one.points for one in entry.rubric} == {10}
 

@@ -412,3 +412,29 @@ def test_opposite_vectors_leave_the_line(retriever):
     searching = replace(retriever, embedder=Opposites())
     found = searching.retrieve(ask("anything"), top_k=4, restated="a twisted ankle after running")
     assert found.principles[0].principle.id == "ankle"
+
+
+def demanding(**shares: float) -> DemandModel:
+    return DemandModel(
+        embedder="",
+        principles=tuple(TOPICS),
+        weights=np.zeros((len(TOPICS), 64)),
+        bias=np.array([shares.get(name, 0.0) for name in TOPICS]),
+    )
+
+
+def test_what_physicians_often_demand_is_found_whatever_the_words_are(retriever, monkeypatch):
+    monkeypatch.setattr(module, "RELEVANCE_FLOOR", 2.0)  # no words are near enough
+    often, seldom = module.DEMAND_FLOOR + 0.01, module.DEMAND_FLOOR - 0.01
+    watched = replace(retriever, demand=demanding(dose=often, ankle=seldom))
+    found = ids(watched.retrieve(ask("anything at all"), top_k=20).principles)
+    assert [name for name in found if name not in ALWAYS] == ["dose"]
+
+
+def test_an_emergency_principle_far_from_the_words_gets_no_place(retriever, monkeypatch):
+    monkeypatch.setattr(module, "EMERGENCY_FLOOR", 2.0)
+    monkeypatch.setattr(module, "SCENARIO_WEIGHT", 0.0)
+    others = {name: 1.0 for name in TOPICS if name != "chest-pain"}
+    watched = replace(with_scenario(retriever, 0.9, 0.1, 0.0), demand=demanding(**others))
+    asked = ask("crushing chest pain, a twisted ankle after running")
+    assert "chest-pain" not in ids(watched.retrieve(asked, top_k=len(ALWAYS) + 1).principles)

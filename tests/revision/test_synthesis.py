@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections import Counter
 from dataclasses import replace
 
 import pytest
@@ -10,6 +11,7 @@ from models.errors import ModelUnavailable
 from models.messages import Message
 from models.scripted import ScriptedModel
 from retrieval.bank import BankCriterion, BankEntry, BankTurn
+from retrieval.principles import PrincipleCriterion
 from retrieval.retriever import Example, PrincipleHit, Retrieved
 from retrieval.scenario import Scenario
 from revision.calls import Calls
@@ -18,14 +20,25 @@ from revision.conversation import AnswerOptions, Conversation
 from revision.events import RubricReady
 from revision.policy import policy_for
 from revision.rubric import Criterion, Rubric
-from revision.select import SIZE, as_they_are, candidates
+from revision.select import (
+    MOST_URGENT,
+    PER_ORIGIN,
+    PER_STANDING,
+    SIZE,
+    as_they_are,
+    candidates,
+)
 from revision.synthesis import (
     LEAST,
     MOST,
     MOST_KEPT,
     MOST_NEW,
+    MOST_SHOWN,
+    NEARLY_THE_SAME,
+    REPLY_TOKENS,
     NewCriterion,
     Proposal,
+    _numbered,
     assemble,
 )
 from tests.revision.world import NONCE, FixedRetriever, World, criterion, emergency, principle
@@ -169,9 +182,16 @@ async def test_json_in_a_fence_or_after_thinking_is_read(wrapped):
 
 
 async def test_the_prompt_shows_principles_by_name_and_what_examples_forbid():
-    world, _ = await rubric_of([GOOD])
+    found = FixedRetriever(
+        [principle(criterion("A"))], examples=[entry(0.5, ("Says B", 5), ("Harms", -8))]
+    )
+    script = {"draft": ["[A]"], "rubric": [GOOD]}
+    world = World(script, [criterion("A")], mode="standard", retriever=found)
+    await world.run()
     (call,) = world.asked("rubric")
     shown = call.messages[-1].text
+    assert "\nThe principle:\nc1 (must be in the answer, 5): Says A" in shown
+    assert "\n- Says B\n- must not: Harms\n" in shown
     assert "c1 (must be in the answer" in shown
     assert "at most 6 criteria above" in shown
     assert "6 to 9 criteria of your own" in shown
@@ -208,3 +228,81 @@ def test_no_text_can_know_the_fence_of_a_request_to_come():
     ]
     assert len({case.nonce for case in cases}) == 20
     assert all(len(case.nonce) >= 12 for case in cases)
+
+
+def emergency_principle(name, count):
+    checks = tuple(
+        PrincipleCriterion(criterion=f"Says {name} {n}", points=9, kind="require", critical=True)
+        for n in range(count)
+    )
+    return replace(principle(*checks, urgent=True), id=name)
+
+
+def test_in_an_emergency_the_urgent_criteria_lead_however_low_their_principle_ranks():
+    ordinary = [
+        replace(principle(*(criterion(f"{name}{n}", points=10) for n in range(6))), id=name)
+        for name in "pqrstu"
+    ]
+    standing = replace(
+        principle(*(criterion(f"s{n}", points=10) for n in range(6))), id="standing", always=True
+    )
+    found = retrieved(*ordinary, standing, scenario=emergency())
+    last = PrincipleHit(principle=emergency_principle("now", 4), score=0.1)
+    rubric = as_they_are(replace(found, principles=(*found.principles, last)))
+    assert [one.principle for one in rubric.criteria[:4]] == ["now"] * 4
+    assert all(one.urgent for one in rubric.criteria[:4])
+    assert len(rubric.criteria) == SIZE
+    worded = assemble(Proposal(keep=("c1",), new=()), SHOWN, fallback=rubric)
+    assert [one.principle for one in worded.criteria[:4]] == ["now"] * 4
+
+
+def test_urgent_criteria_leave_room_for_others():
+    found = retrieved(
+        emergency_principle("one", 6),
+        emergency_principle("two", 6),
+        principle(*(criterion(letter) for letter in "ABCD")),
+        scenario=emergency(),
+    )
+    rubric = as_they_are(found)
+    assert sum(one.urgent for one in rubric.criteria) == MOST_URGENT
+
+
+def test_many_principles_share_a_rubric_and_what_always_applies_has_its_part():
+    ordinary = [
+        replace(principle(*(criterion(f"{name}{n}", points=10) for n in range(6))), id=name)
+        for name in "pqrstu"
+    ]
+    standing = replace(
+        principle(*(criterion(f"s{n}", points=8) for n in range(6))), id="standing", always=True
+    )
+    counts = Counter(one.principle for one in as_they_are(retrieved(*ordinary, standing)).criteria)
+    assert counts["standing"] == PER_STANDING
+    assert sum(counts.values()) == SIZE
+    assert max(counts[name] for name in "pqrstu") == PER_ORIGIN
+
+
+def test_what_physicians_demanded_of_nearly_the_same_question_is_in_and_can_be_picked():
+    ordinary = [
+        replace(principle(*(criterion(f"{name}{n}", points=8) for n in range(6))), id=name)
+        for name in "pqrstu"
+    ]
+    found = retrieved(*ordinary, examples=[entry(0.7, ("Says near", 8))])
+    assert "Says near" in texts(as_they_are(found))
+    shown, groups = _numbered(found)
+    assert shown["c1"].text == "Says near"
+    assert groups[0]["title"] == NEARLY_THE_SAME
+
+
+def test_the_prompt_shows_no_more_criteria_than_it_has_room_for():
+    many = [
+        replace(principle(*(criterion(f"{n}x{m}") for m in range(8))), id=f"p{n}")
+        for n in range(20)
+    ]
+    shown, groups = _numbered(retrieved(*many))
+    assert len(shown) == MOST_SHOWN
+    assert [len(group["criteria"]) for group in groups] == [8] * 7 + [4]
+
+
+def test_nine_criteria_of_the_longest_fit_into_a_reply():
+    characters = 9 * (220 + 70) + 6 * 8
+    assert characters / 2.5 < REPLY_TOKENS

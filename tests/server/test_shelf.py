@@ -120,3 +120,58 @@ async def test_a_shelf_that_was_never_opened_says_why(tmp_path):
     places = write_library(tmp_path)
     with pytest.raises(NotReady, match="principles build"):
         await shelf_of(places).retriever()
+
+
+@pytest.mark.parametrize("error", [RuntimeError("/secret"), OSError("/secret"), MemoryError()])
+async def test_whatever_breaks_while_a_library_is_opened_is_told_and_tried_again(
+    places, error, monkeypatch
+):
+    broken = True
+
+    def open_it():
+        if broken:
+            raise error
+        return open_retriever(places, EMBEDDER)
+
+    monkeypatch.setattr(shelf_module, "RETRY_S", 0.0)
+    shelf = Shelf(open_it, lambda: signature(places))
+    with pytest.raises(NotReady, match=f"cannot be opened .{type(error).__name__}"):
+        await shelf.retriever()
+    assert "/secret" not in (shelf.problem or "")
+    broken = False
+    assert len((await shelf.retriever()).library) == 3
+
+
+async def test_a_changed_library_that_breaks_is_no_silent_loss(places):
+    broken = False
+
+    def open_it():
+        if broken:
+            raise RuntimeError("out of memory")
+        return open_retriever(places, EMBEDDER)
+
+    shelf = Shelf(open_it, lambda: signature(places))
+    before = await shelf.retriever()
+    broken = True
+    add_principle(places)
+    await shelf.retriever()
+    await shelf.settled()
+    assert await shelf.retriever() is before
+    assert shelf.problem == "the library cannot be opened (RuntimeError)"
+
+
+async def test_files_that_cannot_be_looked_at_cost_no_answer(places):
+    known = {"at": signature(places)}
+
+    def look():
+        if known["at"] is None:
+            raise PermissionError(13, "Permission denied")
+        return known["at"]
+
+    shelf = Shelf(lambda: open_retriever(places, EMBEDDER), look)
+    before = await shelf.retriever()
+    known["at"] = None
+    await shelf.retriever()
+    await shelf.settled()
+    assert await shelf.retriever() is before
+    assert "Permission denied" in (shelf.problem or "")
