@@ -1,6 +1,9 @@
-"""What readers have judged, by ids alone: no question and no criterion stands in these files.
+"""What readers have judged. Questions and physicians' criteria are named by ids; none is quoted.
 
-`relevance.jsonl`: whether a principle is relevant to a question, with the reason.
+The readers were a capable language model with written instructions, one pass over each pair; no
+clinician was among them.
+
+`relevance.jsonl`: whether a principle is relevant to a question, with a general reason.
 `coverage.jsonl`: which principles cover a physician's criterion.
 `questions.json`: which held-out questions are for tuning, for testing and for other languages.
 """

@@ -102,8 +102,10 @@ def main() -> None:
                 lines[question.id] = await line_for(question, model)
 
     if missing := [one for one in foreign if one.id not in lines]:
-        asyncio.run(ask())
-        file.write_text(json.dumps(lines, ensure_ascii=False, indent=1), encoding="utf-8")
+        try:
+            asyncio.run(ask())
+        finally:
+            file.write_text(json.dumps(lines, ensure_ascii=False, indent=1), encoding="utf-8")
     usable = sum(lines[one.id] is not None for one in foreign)
     sys.stdout.write(f"lines that can serve: {usable} of {len(foreign)}\n\n")
     retriever = bundled()

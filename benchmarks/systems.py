@@ -19,6 +19,7 @@ from retrieval.demand import DemandModel
 from retrieval.principles import Library, Principle
 from retrieval.query import query_text
 from retrieval.retriever import Retriever
+from revision.policy import DEFAULT_TOP_K
 
 Ranking: TypeAlias = tuple[str, ...]
 System: TypeAlias = Callable[[Question], Ranking]
@@ -37,6 +38,7 @@ def systems(
         "plain embedding": plain(library, embedder, lambda one: [_whole(one)]),
         "plain embedding, by row": plain(library, embedder, _rows),
         "shipped, without demand": shipped(replace(retriever, demand=DemandModel.empty())),
+        "shipped, as an answer gets it": answered(retriever),
         "shipped": shipped(retriever),
     }
 
@@ -110,6 +112,16 @@ def shipped(retriever: Retriever) -> System:
 
     def rank(question: Question) -> Ranking:
         found = retriever.retrieve(question.turns, top_k=everything)
+        return tuple(hit.principle.id for hit in found.principles if not hit.principle.always)
+
+    return rank
+
+
+def answered(retriever: Retriever) -> System:
+    """Return what a default request gets: seven, one of them an emergency's where one may be."""
+
+    def rank(question: Question) -> Ranking:
+        found = retriever.retrieve(question.turns, top_k=DEFAULT_TOP_K)
         return tuple(hit.principle.id for hit in found.principles if not hit.principle.always)
 
     return rank
