@@ -24,7 +24,7 @@ $(STAMP): pyproject.toml constraints.txt Makefile
 	@touch $@
 
 serve: install
-	$(BIN)/clinalign-serve principles build
+	$(BIN)/clinalign-serve principles build --in-use
 	exec $(BIN)/clinalign-serve serve $(ARGS)
 
 test: install

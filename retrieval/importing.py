@@ -30,6 +30,10 @@ LONGEST_ID = 80
 
 _ENTRY = TypeAdapter(BankEntry)
 _HASH = re.compile(r"[0-9a-f]{64}")
+_BLANK = re.compile(
+    "[\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0\ufe00-\ufe0f\U000e0100-\U000e01ef]"
+)
+"""Letters and marks by category that show as nothing: fillers, joiners, variation selectors."""
 _HIDDEN = frozenset({"Cc", "Cf", "Co", "Cs", "Zl", "Zp"})
 _ROLES = frozenset(get_args(Role))
 
@@ -229,7 +233,9 @@ def _visible(text: str) -> str:
 
 
 def _is_hidden(character: str) -> bool:
-    return not character.isspace() and unicodedata.category(character) in _HIDDEN
+    if character.isspace():
+        return False
+    return unicodedata.category(character) in _HIDDEN or _BLANK.match(character) is not None
 
 
 def _clean(text: str) -> str:

@@ -20,7 +20,7 @@ from server.cli.alone import alone
 from server.cli.distill import distill_principles
 from server.cli.options import Config
 from server.routes.principles import principle_body
-from server.services import open_library, places
+from server.services import built_library, open_library, places
 from server.settings import load_settings
 
 app = typer.Typer(
@@ -75,6 +75,8 @@ def search(
     """Find the principles nearest to a text."""
     if not text.strip():
         raise typer.BadParameter("the text is empty", param_hint="text")
+    if not text.isprintable() and any("\ud800" <= one <= "\udfff" for one in text):
+        raise typer.BadParameter("the text is not UTF-8", param_hint="text")
     for hit in open_library(load_settings(config)).search(text, limit=k):
         if as_json:
             body = {**principle_body(hit.principle), "score": round(hit.score, 4)}
@@ -124,10 +126,18 @@ def build(
     file: Annotated[
         Path | None, typer.Argument(help="A principle file to put into use; else the bundled one.")
     ] = None,
+    in_use: Annotated[
+        bool, typer.Option("--in-use", help="Build for the library in use, whichever it is.")
+    ] = False,
     config: Config = None,
 ) -> None:
-    """Build the indexes, unless those there are fit; with FILE, put that library into use."""
+    """Build the indexes, unless those there are fit; with FILE, put that library into use.
+
+    Without FILE the bundled library is put back into use, unless `--in-use` is given.
+    """
     settings = load_settings(config)
+    if in_use and file is None:
+        file = built_library(settings)
     if file is not None and settings.principles is not None:
         raise RetrievalError(
             "the setting `principles` names the library; unset it to put another into use"

@@ -99,7 +99,7 @@ def _import(  # what an import consists of
         known=others.entries,
         evaluated=read_hashes(HELD_OUT_FILE).union(*map(read_hashes, exclude)),
     )
-    earlier = len(load_bank(target)) if target.is_file() else 0
+    earlier = _count(target)
     if found.entries:
         _put(target, found, where, settings)
     _tell(found, target, earlier)
@@ -132,6 +132,14 @@ def _put(target: Path, found: Import, where: Places, settings: Settings) -> None
         put_bank(where, target, new, SentenceEmbedder(settings.embedder))
     finally:
         new.unlink(missing_ok=True)
+
+
+def _count(target: Path) -> int:
+    """Return the entries of an earlier import; none of one that is missing or broken."""
+    try:
+        return len(load_bank(target)) if target.is_file() else 0
+    except RetrievalError:
+        return 0
 
 
 def _tell(found: Import, target: Path, earlier: int) -> None:

@@ -287,3 +287,20 @@ def test_a_folder_that_cannot_be_made_is_told(here, tmp_path):
     outcome = here("build", str(mine), data_dir=str(tmp_path / "file" / "data"))
     assert outcome.status == 1
     assert "file/data" in outcome.error
+
+
+def test_building_for_the_library_in_use_keeps_it(here, tmp_path):
+    mine = library(tmp_path / "mine.jsonl", line("itching"), line("sneezing"))
+    here("build", str(mine))
+    assert here("build", "--in-use").status == 0
+    assert listed(here) == ["itching", "sneezing"]
+    assert here("build").status == 0
+    assert listed(here) == BUNDLED
+    assert here("build", "--in-use").status == 0
+    assert listed(here) == BUNDLED
+
+
+def test_a_search_for_what_is_no_text_is_wrong_usage(here):
+    outcome = here("search", "\udcff")
+    assert outcome.status == 2
+    assert "not UTF-8" in outcome.error

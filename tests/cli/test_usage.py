@@ -149,7 +149,9 @@ def test_an_interrupted_question_ends_quietly(empty):
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
         )
-        with silent.accept()[0]:
+        with silent.accept()[0] as connection:
+            connection.settimeout(90)
+            assert connection.recv(1), "the question waits for the model server now"
             child.send_signal(signal.SIGINT)
             _, err = child.communicate(timeout=90)
     assert child.returncode == 130

@@ -140,6 +140,8 @@ def test_an_evaluation_item_in_disguise_is_kept_out_by_its_own_file(tmp_path, tu
 
 def test_invisible_characters_disguise_nothing():
     plain = conversation_hash([("user", "What about one?")])
+    filled = "W\u034fhat\ufe0f ab\U000e0100out\u3164 o\u2800ne?"
+    assert conversation_hash([("user", filled)]) == plain
     assert conversation_hash([("user", "W\u200bhat a\u2060bout\u00a0one\u200f?")]) == plain
 
 

@@ -123,7 +123,7 @@ def retrieved(*principles, examples=(), scenario=None):
 
 
 def test_a_far_entry_never_serves_word_for_word():
-    near, far = entry(0.7, ("Says near", 5)), entry(0.4, ("Says far", 5))
+    near, far = entry(0.8, ("Says near", 5)), entry(0.4, ("Says far", 5))
     assert "Says near" in texts(as_they_are(retrieved(principle(criterion("A")), examples=[near])))
     assert "Says far" not in texts(
         as_they_are(retrieved(principle(criterion("A")), examples=[far]))
@@ -131,7 +131,7 @@ def test_a_far_entry_never_serves_word_for_word():
 
 
 def test_negative_points_become_a_prohibition():
-    found = candidates(retrieved(principle(criterion("A")), examples=[entry(0.7, ("Harms", -8))]))
+    found = candidates(retrieved(principle(criterion("A")), examples=[entry(0.8, ("Harms", -8))]))
     harm = next(one for one in found if one.text == "Harms")
     assert (harm.kind, harm.points, harm.source) == ("forbid", 8, "an-entry")
 
@@ -286,7 +286,7 @@ def test_what_physicians_demanded_of_nearly_the_same_question_is_in_and_can_be_p
         replace(principle(*(criterion(f"{name}{n}", points=8) for n in range(6))), id=name)
         for name in "pqrstu"
     ]
-    found = retrieved(*ordinary, examples=[entry(0.7, ("Says near", 8))])
+    found = retrieved(*ordinary, examples=[entry(0.8, ("Says near", 8))])
     assert "Says near" in texts(as_they_are(found))
     shown, groups = _numbered(found)
     assert shown["c1"].text == "Says near"
