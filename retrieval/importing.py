@@ -67,7 +67,7 @@ def conversation_hash(turns: Iterable[tuple[str, str]]) -> str:
     """Return a hash of (role, text) turns.
 
     Spaces, capitals, Unicode forms, characters that nobody sees and roles that the bank does not
-    know change nothing, so that no disguise brings an evaluation item into the bank.
+    know change nothing. A reworded item has another hash and is not recognised.
     """
     plain = [[_role(role), " ".join(_visible(text).casefold().split())] for role, text in turns]
     return hashlib.sha256(json.dumps(plain, ensure_ascii=False).encode()).hexdigest()
