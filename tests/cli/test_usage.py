@@ -139,6 +139,11 @@ def test_a_reader_that_leaves_early_gets_no_traceback(empty):
     assert b"Exception" not in done.stderr
 
 
+def _heed_interrupts() -> None:
+    """Undo what a shell's background job hands down: that interrupts are ignored."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def test_an_interrupted_question_ends_quietly(empty):
     with socket.create_server(("127.0.0.1", 0)) as silent:
         silent.settimeout(90)
@@ -148,6 +153,7 @@ def test_an_interrupted_question_ends_quietly(empty):
             env=environment(empty),
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
+            preexec_fn=_heed_interrupts,  # noqa: PLW1509  # one call, no lock, before exec
         )
         with silent.accept()[0] as connection:
             connection.settimeout(90)
