@@ -25,7 +25,7 @@ from benchmarks.labels import read_coverage, read_parts, read_relevance
 from benchmarks.measures import interval, ndcg, recall
 from benchmarks.retrieval import K, bundled, chosen, points_covered
 from benchmarks.scenario_model import chat_model
-from benchmarks.systems import Ranking
+from benchmarks.systems import Ranking, searched_for
 from models.messages import Message
 from models.openai_chat import OpenAIChatModel
 from retrieval.retriever import Retriever
@@ -57,16 +57,7 @@ def search(
 ) -> list[Ranking]:
     """Return the shipped ranking of each question, searched for by that line if there is one."""
     everything = len(retriever.library)
-    return [
-        tuple(
-            hit.principle.id
-            for hit in retriever.retrieve(
-                one.turns, top_k=everything, restated=line(one)
-            ).principles
-            if not hit.principle.always
-        )
-        for one in questions
-    ]
+    return [searched_for(retriever, one, everything, line(one)) for one in questions]
 
 
 def row(name: str, questions: Sequence[Question], rankings: Sequence[Ranking]) -> list[float]:

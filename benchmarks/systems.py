@@ -38,7 +38,7 @@ def systems(
         "plain embedding": plain(library, embedder, lambda one: [_whole(one)]),
         "plain embedding, by row": plain(library, embedder, _rows),
         "shipped, without demand": shipped(replace(retriever, demand=DemandModel.empty())),
-        "shipped, as an answer gets it": answered(retriever),
+        "shipped, as an answer gets it": shipped(retriever, DEFAULT_TOP_K),
         "shipped": shipped(retriever),
     }
 
@@ -106,25 +106,21 @@ def plain(
     return rank
 
 
-def shipped(retriever: Retriever) -> System:
-    """Return the gateway's own order, without those that always apply."""
-    everything = len(retriever.library)
+def shipped(retriever: Retriever, top_k: int | None = None) -> System:
+    """Return the gateway's own order of all, or what a request of that `top_k` gets.
 
-    def rank(question: Question) -> Ranking:
-        found = retriever.retrieve(question.turns, top_k=everything)
-        return tuple(hit.principle.id for hit in found.principles if not hit.principle.always)
-
-    return rank
+    In the latter one may be an emergency's, whatever its rank.
+    """
+    size = len(retriever.library) if top_k is None else top_k
+    return lambda question: searched_for(retriever, question, size)
 
 
-def answered(retriever: Retriever) -> System:
-    """Return what a default request gets: seven, one of them an emergency's where one may be."""
-
-    def rank(question: Question) -> Ranking:
-        found = retriever.retrieve(question.turns, top_k=DEFAULT_TOP_K)
-        return tuple(hit.principle.id for hit in found.principles if not hit.principle.always)
-
-    return rank
+def searched_for(
+    retriever: Retriever, question: Question, top_k: int, restated: str | None = None
+) -> Ranking:
+    """Return what the gateway finds, without those that always apply."""
+    found = retriever.retrieve(question.turns, top_k=top_k, restated=restated)
+    return tuple(hit.principle.id for hit in found.principles if not hit.principle.always)
 
 
 def _words(texts: Sequence[str]) -> list[list[str]]:

@@ -20,7 +20,7 @@ from pydantic import TypeAdapter, ValidationError
 from retrieval.bank import BankEntry, Role
 from retrieval.errors import LibraryInvalid
 from retrieval.rubric_lines import Demand, RubricLine, scan_rubrics, theme_of
-from retrieval.text import JOINERS
+from retrieval.text import HIDDEN, JOINERS
 
 HELD_OUT_FILE = Path(__file__).parent / "data" / "held_out.sha256"
 LONGEST_CRITERION = 400
@@ -34,7 +34,6 @@ _BLANK = re.compile(
     "[\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0\ufe00-\ufe0f\U000e0100-\U000e01ef]"
 )
 """Letters and marks by category that show as nothing: fillers, joiners, variation selectors."""
-_HIDDEN = frozenset({"Cc", "Cf", "Co", "Cs", "Zl", "Zp"})
 _ROLES = frozenset(get_args(Role))
 
 
@@ -235,7 +234,7 @@ def _visible(text: str) -> str:
 def _is_hidden(character: str) -> bool:
     if character.isspace():
         return False
-    return unicodedata.category(character) in _HIDDEN or _BLANK.match(character) is not None
+    return unicodedata.category(character) in HIDDEN or _BLANK.match(character) is not None
 
 
 def _clean(text: str) -> str:

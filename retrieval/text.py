@@ -8,6 +8,10 @@ from pydantic import AfterValidator, Field
 JOINERS = "\u200c\u200d"
 """Invisible, but letters of Persian and Hindi, and emoji, need them."""
 
+HIDDEN = frozenset({"Cc", "Cf", "Co", "Cs", "Zl", "Zp"})
+"""Unicode categories that show as nothing. Cc: control characters; Cf: invisible marks that can
+reorder or hide text; Zl, Zp: line and paragraph separators; Co, Cs: no characters at all."""
+
 SHOWN = 40
 
 
@@ -18,9 +22,7 @@ def shown(name: str) -> str:
 
 def _printable(value: str) -> str:
     for character in value:
-        # Cc: control characters; Cf: invisible marks that can reorder or hide text; Zl, Zp: line
-        # and paragraph separators; Co, Cs: no characters at all.
-        hidden = unicodedata.category(character) in {"Cc", "Cf", "Co", "Cs", "Zl", "Zp"}
+        hidden = unicodedata.category(character) in HIDDEN
         if hidden and character not in f"\n{JOINERS}":
             raise ValueError(f"contains the control character U+{ord(character):04X}")
     return value

@@ -238,11 +238,15 @@ def emergency_principle(name, count):
     return replace(principle(*checks, urgent=True), id=name)
 
 
-def test_in_an_emergency_the_urgent_criteria_lead_however_low_their_principle_ranks():
-    ordinary = [
-        replace(principle(*(criterion(f"{name}{n}", points=10) for n in range(6))), id=name)
+def ordinary_principles(points):
+    return [
+        replace(principle(*(criterion(f"{name}{n}", points=points) for n in range(6))), id=name)
         for name in "pqrstu"
     ]
+
+
+def test_in_an_emergency_the_urgent_criteria_lead_however_low_their_principle_ranks():
+    ordinary = ordinary_principles(points=10)
     standing = replace(
         principle(*(criterion(f"s{n}", points=10) for n in range(6))), id="standing", always=True
     )
@@ -268,10 +272,7 @@ def test_urgent_criteria_leave_room_for_others():
 
 
 def test_many_principles_share_a_rubric_and_what_always_applies_has_its_part():
-    ordinary = [
-        replace(principle(*(criterion(f"{name}{n}", points=10) for n in range(6))), id=name)
-        for name in "pqrstu"
-    ]
+    ordinary = ordinary_principles(points=10)
     standing = replace(
         principle(*(criterion(f"s{n}", points=8) for n in range(6))), id="standing", always=True
     )
@@ -282,10 +283,7 @@ def test_many_principles_share_a_rubric_and_what_always_applies_has_its_part():
 
 
 def test_what_physicians_demanded_of_nearly_the_same_question_is_in_and_can_be_picked():
-    ordinary = [
-        replace(principle(*(criterion(f"{name}{n}", points=8) for n in range(6))), id=name)
-        for name in "pqrstu"
-    ]
+    ordinary = ordinary_principles(points=8)
     found = retrieved(*ordinary, examples=[entry(0.8, ("Says near", 8))])
     assert "Says near" in texts(as_they_are(found))
     shown, groups = _numbered(found)
