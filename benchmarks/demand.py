@@ -20,7 +20,13 @@ from benchmarks.retrieval import K, bundled
 from benchmarks.systems import found_by
 from retrieval.demand import DEFAULT_FILE, DemandModel, dump_demand, fit_demand, load_demand
 from retrieval.query import query_text
-from retrieval.retriever import Retriever, scenario_fit
+from retrieval.ranking import (
+    DEMAND_WEIGHT,
+    SCENARIO_WEIGHT,
+    demand_trust,
+    scenario_fit,
+)
+from retrieval.retriever import Retriever
 
 FOLDS = 5
 SEED = 3
@@ -104,10 +110,16 @@ def main() -> None:
         f"{len(questions)} questions, {wanted.sum(axis=1).mean():.1f} principles demanded of each"
     )
     for penalty in PENALTIES:
-        shares = np.zeros_like(cosines)
+        shares, trust = np.zeros_like(cosines), np.zeros_like(cosines)
         for learn, test in KFold(FOLDS, shuffle=True, random_state=SEED).split(vectors):
             model = _fit(vectors[learn], wanted[learn], ids, retriever, penalty)
             shares[test] = [list(model.shares(vector).values()) for vector in vectors[test]]
+            trust[test] = np.vectorize(demand_trust)(cosines[test], model.bias)
+        believed = cosines + SCENARIO_WEIGHT * fit + DEMAND_WEIGHT * shares
+        print(
+            f"penalty {penalty}, heads of one topic believed whole: {covered(believed, tables):.3f}"
+        )
+        shares *= trust
         for weight in DEMAND_WEIGHTS:
             cells = [
                 covered(cosines + scenario * fit + weight * shares, tables)

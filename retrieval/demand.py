@@ -57,6 +57,11 @@ class DemandModel:
         """How likely any principle is demanded of any question: what is assumed of one unknown."""
         return float(self.bias.mean()) if self.principles else 0.0
 
+    @property
+    def base_rates(self) -> Mapping[str, float]:
+        """How likely each principle is demanded of any question."""
+        return dict(zip(self.principles, map(float, self.bias), strict=True))
+
     def shares(self, embedding: NDArray[np.float32]) -> Mapping[str, float]:
         """Return for each principle how likely physicians demand it here, about 0 to 1.
 

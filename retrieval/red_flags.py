@@ -38,7 +38,8 @@ _RED_FLAGS = (
     # poison and self-harm
     r"overdos(?:e|ed|ing)|poison(?:ed|ing)|carbon monoxide|(?:took|taken) ~(?:too many|bottle)",
     r"(?:swallowed|drank|ingested) ~(?:bleach|battery|batteries|antifreeze|pesticide|magnets?)",
-    r"suicid(?:e|al)|(?:kill|killing|hurt|hurting|harm) (?:my|him|her)self|end (?:my|his|her) life",
+    r"suicid(?:e|al)|(?:kill|hurt|harm)(?:ing)? (?:(?:my|him|her)self|themsel(?:f|ves))",
+    r"end (?:my|his|her|their) life",
     r"end(?:ing)? it all",
     r"want(?:s|ed)? to die|(?:don't|not) want to (?:live|be alive)|better off dead",
     # allergy, infants, pregnancy

@@ -1,9 +1,8 @@
 """Finding what physicians demand for a conversation: principles, and similar bank entries.
 
-The scenario weighs principles and never filters them: a classifier that misses an emergency must
-not hide the emergency principles that the words themselves call for. What physicians demanded of
-similar questions weighs in the same way. Principles that always apply are always there, and leave
-room for those that matter here.
+Principles that always apply are always there, and leave room for those that matter here. What is
+dangerous to miss, an emergency, and what is easily missed among much else, the form asked for, keep
+a place of their own.
 """
 
 from collections.abc import Sequence
@@ -16,24 +15,13 @@ from models.protocols import Embedder
 from retrieval.bank import Bank, BankEntry
 from retrieval.classifier import ScenarioClassifier
 from retrieval.demand import DemandModel
+from retrieval.form_words import form_requests
 from retrieval.index import VectorIndex
 from retrieval.language import is_english
 from retrieval.principles import Library, Principle
 from retrieval.query import query_text
+from retrieval.ranking import Near, PrincipleHit, rank, weigh, with_places
 from retrieval.scenario import Scenario
-
-SCENARIO_WEIGHT = 0.2
-"""How much a perfect fit of the scenario adds to a cosine; set as the next one."""
-
-DEMAND_WEIGHT = 0.8
-"""How much a principle that physicians surely demand here gains on one that they never do; set in
-cross-validation on the questions learned from (`benchmarks/demand.py`), where .6 to 1 do alike."""
-
-RELEVANCE_FLOOR = 0.12
-"""A principle whose cosine is below this has nothing to do with the question's words."""
-
-DEMAND_FLOOR = 0.2
-"""Unless physicians demand it of questions like this one at least this often."""
 
 EMERGENCY_FLOOR = 0.35
 """Where an emergency is possible, the emergency principle whose words are nearest has a place, from
@@ -42,17 +30,13 @@ this cosine on, whatever its rank: on 24 questions it took one four times, twice
 CANDIDATES = 200
 """Principles that the scenario may still move up: all, in a library of the usual size."""
 
+FORM_FLOOR = 0.3
+"""Where a sentence asks for a text or its form, the principle on documents that is nearest to it
+has a place, from this cosine on: of 35 such questions physicians asked 21 for that very one."""
+
 EXAMPLES = 3
 EXAMPLE_FLOOR = 0.35
 """Bank entries below this cosine are about something else."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PrincipleHit:
-    """A principle and why it is here: its cosine, weighed by scenario and physicians' demands."""
-
-    principle: Principle
-    score: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,9 +90,11 @@ class Retriever:
         query = self._query(turns, restated)
         said = "\n".join([words for role, words in turns if role == "user"] + [restated or ""])
         scenario = self.classifier.classify(query, said)
+        last = next((words for role, words in reversed(turns) if role == "user"), "")
+        asked = f"{last}\n{restated or ''}"
         return Retrieved(
             scenario=scenario,
-            principles=self._principles(query, scenario, top_k),
+            principles=self._principles(query, scenario, asked, top_k),
             examples=self._examples(query),
         )
 
@@ -140,28 +126,45 @@ class Retriever:
         )
 
     def _principles(
-        self, query: NDArray[np.float32], scenario: Scenario, top_k: int
+        self, query: NDArray[np.float32], scenario: Scenario, asked: str, top_k: int
     ) -> tuple[PrincipleHit, ...]:
         standing = self.library.standing[: max(1, top_k // 2)]
+        near = self._near(query, query)
+        urgent = (one for one in near if _has(one.principle, "urgency", "emergent"))
+        emergency = next(urgent, None) if scenario.emergent else None  # hits come nearest first
+        kept = [*_above(EMERGENCY_FLOOR, emergency), *_above(FORM_FLOOR, self._form(query, asked))]
+        found = with_places(
+            rank(near, scenario), [weigh(one, scenario) for one in kept], top_k - len(standing)
+        )
+        return (*found, *(PrincipleHit(principle=known, score=1.0) for known in standing))
+
+    def _near(self, words: NDArray[np.float32], query: NDArray[np.float32]) -> list[Near]:
+        """Return the principles nearest to the words, as they matter for the query."""
         demanded, typical = self.demand.shares(query), self.demand.typical
-        found: list[PrincipleHit] = []
-        emergency: PrincipleHit | None = None
-        for hit in self.principle_index.search(query, limit=CANDIDATES):
-            principle = self.library.principles[hit.item]
-            share = demanded.get(principle.id, typical)
-            if principle.always or (hit.similarity < RELEVANCE_FLOOR and share < DEMAND_FLOOR):
-                continue
-            fit = scenario_fit(principle, scenario)
-            score = hit.similarity + SCENARIO_WEIGHT * fit + DEMAND_WEIGHT * share
-            found.append(PrincipleHit(principle=principle, score=score))
-            speaks_of_one = "emergent" in principle.dimensions.get("urgency", ())
-            if emergency is None and speaks_of_one and hit.similarity >= EMERGENCY_FLOOR:
-                emergency = found[-1]  # hits come nearest first
-        found.sort(key=lambda hit: -hit.score)
-        relevant = found[: top_k - len(standing)]
-        if emergency is not None and relevant and scenario.emergent and emergency not in relevant:
-            relevant[-1] = emergency
-        return (*relevant, *(PrincipleHit(principle=known, score=1.0) for known in standing))
+        base = self.demand.base_rates
+        return [
+            Near(
+                principle=principle,
+                cosine=hit.similarity,
+                demanded=demanded.get(principle.id, typical),
+                typical=base.get(principle.id, 1.0),
+            )
+            for hit in self.principle_index.search(words, limit=CANDIDATES)
+            if not (principle := self.library.principles[hit.item]).always
+        ]
+
+    def _form(self, query: NDArray[np.float32], asked: str) -> Near | None:
+        """Return the principle on documents nearest to a sentence that asks for one."""
+        sentences = form_requests(asked)
+        if not sentences:
+            return None
+        near = [
+            one
+            for words in self.embedder.embed(sentences)
+            for one in self._near(words, query)
+            if _has(one.principle, "task", "documents")
+        ]
+        return max(near, key=lambda one: one.cosine, default=None)
 
     def _examples(self, query: NDArray[np.float32]) -> tuple[Example, ...]:
         return tuple(
@@ -171,14 +174,9 @@ class Retriever:
         )
 
 
-def scenario_fit(principle: Principle, scenario: Scenario) -> float:
-    """Return how much likelier than even the principle's values are, averaged over dimensions.
+def _has(principle: Principle, dimension: str, value: str) -> bool:
+    return value in principle.dimensions.get(dimension, ())
 
-    0 for a principle that depends on nothing; below 0 where the scenario speaks against it.
-    """
-    lifts = [
-        max(scenario.lift(dimension, value) for value in values)
-        for dimension, values in principle.dimensions.items()
-        if values
-    ]
-    return sum(lifts) / len(lifts) if lifts else 0.0
+
+def _above(floor: float, near: Near | None) -> Sequence[Near]:
+    return [near] if near is not None and near.cosine >= floor else []

@@ -12,6 +12,7 @@ from retrieval.demand import DemandModel, dump_demand, fit_demand, load_demand
 from retrieval.errors import DemandFileInvalid
 from retrieval.open import Places, build_indexes, open_retriever
 from retrieval.principles import load_library
+from retrieval.ranking import TOPIC_SHARE
 from tests.retrieval.hashing import HashingEmbedder
 
 SHIPPED = load_demand()
@@ -126,14 +127,14 @@ def places(tmp_path: Path) -> Places:
 
 
 def demand_of(embedder: HashingEmbedder, text: str, principle_id: str) -> DemandModel:
-    """Return heads that demand one principle of that very text, and the other of none."""
+    """Return heads that demand one principle of that very text, and both of some others."""
     (vector,) = embedder.embed([text])
     weights = np.stack([vector if name == principle_id else 0 * vector for name in NAMES])
     return DemandModel(
         embedder=embedder.id,
         principles=NAMES,
         weights=weights.astype(np.float64),
-        bias=np.zeros(len(NAMES)),
+        bias=np.full(len(NAMES), TOPIC_SHARE),
     )
 
 

@@ -9,22 +9,16 @@ import pytest
 
 from retrieval import open as opening
 from retrieval import principles as principle_file
+from retrieval import ranking
 from retrieval import retriever as module
 from retrieval.bank import load_bank
 from retrieval.classifier import ScenarioClassifier
 from retrieval.demand import DemandModel
-from retrieval.dimensions import HEADS
 from retrieval.errors import IndexMismatch, IndexMissing, LibraryInvalid
 from retrieval.open import Places, build_indexes, open_retriever
-from retrieval.principles import Principle, load_library
-from retrieval.retriever import (
-    EXAMPLE_FLOOR,
-    EXAMPLES,
-    RELEVANCE_FLOOR,
-    SCENARIO_WEIGHT,
-    Retriever,
-    scenario_fit,
-)
+from retrieval.principles import load_library
+from retrieval.ranking import RELEVANCE_FLOOR, SCENARIO_WEIGHT
+from retrieval.retriever import EXAMPLE_FLOOR, EXAMPLES, Retriever
 from retrieval.scenario import Scenario, even_shares, scenario_of
 from tests.retrieval.hashing import HashingEmbedder
 
@@ -178,32 +172,6 @@ def test_a_score_is_the_cosine_and_the_weighed_fit(retriever):
     hit = told.retrieve(ask("crushing chest pain"), top_k=8).principles[0]
     fit = SCENARIO_WEIGHT * (1 - 1 / 3)
     assert hit.score == pytest.approx(cosine["chest-pain"] + fit, abs=1e-5)
-
-
-def principle(**dimensions: tuple[str, ...]) -> Principle:
-    return Principle(id="p", title="t", text="t", dimensions=dimensions, criteria=())
-
-
-@pytest.mark.parametrize(
-    ("dimensions", "fit"),
-    [
-        ({}, 0.0),
-        ({"urgency": ()}, 0.0),
-        ({"urgency": ("emergent",)}, 2 / 3),
-        ({"urgency": ("non-emergent",)}, -1 / 3),
-        ({"urgency": ("non-emergent", "emergent")}, 2 / 3),
-        ({"urgency": ("emergent",), "expertise": ("layperson",)}, 1 / 3),
-        ({"urgency": ("emergent",), "expertise": ()}, 2 / 3),
-    ],
-)
-def test_the_fit_is_how_much_likelier_than_even_the_values_are(dimensions, fit):
-    emergent = Fixed(now=1.0, maybe=0.0, later=0.0).scenario
-    assert scenario_fit(principle(**dimensions), emergent) == pytest.approx(fit)
-
-
-def test_an_unknown_scenario_weighs_nothing():
-    known = {dimension: labels for dimension, labels in HEADS.values() if dimension != "task"}
-    assert scenario_fit(principle(**known), Scenario.unknown()) == pytest.approx(0.0)
 
 
 def test_examples_are_the_nearest_entries_above_the_floor(retriever):
@@ -364,7 +332,7 @@ def test_where_an_emergency_is_possible_the_nearest_emergency_principle_has_a_pl
     retriever, monkeypatch
 ):
     asked = ask("the dose of paracetamol for crushing chest pain, a twisted ankle, running")
-    monkeypatch.setattr(module, "SCENARIO_WEIGHT", 0.0)
+    monkeypatch.setattr(ranking, "SCENARIO_WEIGHT", 0.0)
     demand = DemandModel(
         embedder="",
         principles=tuple(TOPICS),
@@ -424,8 +392,8 @@ def demanding(**shares: float) -> DemandModel:
 
 
 def test_what_physicians_often_demand_is_found_whatever_the_words_are(retriever, monkeypatch):
-    monkeypatch.setattr(module, "RELEVANCE_FLOOR", 2.0)  # no words are near enough
-    often, seldom = module.DEMAND_FLOOR + 0.01, module.DEMAND_FLOOR - 0.01
+    monkeypatch.setattr(ranking, "RELEVANCE_FLOOR", 2.0)  # no words are near enough
+    often, seldom = ranking.DEMAND_FLOOR + 0.01, ranking.DEMAND_FLOOR - 0.01
     watched = replace(retriever, demand=demanding(dose=often, ankle=seldom))
     found = ids(watched.retrieve(ask("anything at all"), top_k=20).principles)
     assert [name for name in found if name not in ALWAYS] == ["dose"]
@@ -433,8 +401,48 @@ def test_what_physicians_often_demand_is_found_whatever_the_words_are(retriever,
 
 def test_an_emergency_principle_far_from_the_words_gets_no_place(retriever, monkeypatch):
     monkeypatch.setattr(module, "EMERGENCY_FLOOR", 2.0)
-    monkeypatch.setattr(module, "SCENARIO_WEIGHT", 0.0)
+    monkeypatch.setattr(ranking, "SCENARIO_WEIGHT", 0.0)
     others = {name: 1.0 for name in TOPICS if name != "chest-pain"}
     watched = replace(with_scenario(retriever, 0.9, 0.1, 0.0), demand=demanding(**others))
     asked = ask("crushing chest pain, a twisted ankle after running")
     assert "chest-pain" not in ids(watched.retrieve(asked, top_k=len(ALWAYS) + 1).principles)
+
+
+def test_a_form_asked_for_in_one_sentence_has_a_place_beside_all_that_is_told(
+    tmp_path, monkeypatch
+):
+    where = places(tmp_path)
+    lines = where.principles.read_text().splitlines()
+    letters = _line("letters", "a letter to a colleague", []) | {
+        "dimensions": {"task": ["documents"]}
+    }
+    where.principles.write_text("\n".join([*lines, json.dumps(letters)]))
+    build_indexes(where, HashingEmbedder())
+    opened = open_retriever(where, HashingEmbedder())
+    told = "crushing chest pain, " * 5 + "a baby with high fever, " * 5 + "the dose of paracetamol"
+    limit = len(ALWAYS) + 2
+
+    def found(text: str) -> list[str]:
+        hits = opened.retrieve(ask(text), top_k=limit).principles
+        return [name for name in ids(hits) if name not in ALWAYS]
+
+    assert "letters" not in found(told)
+    assert found(f"{told}. Write a letter to a colleague.")[-1] == "letters"
+    assert len(found(f"{told}. Write a letter to a colleague.")) == len(found(told))
+    monkeypatch.setattr(module, "FORM_FLOOR", 2.0)
+    assert "letters" not in found(f"{told}. Write a letter to a colleague.")
+
+
+def test_a_form_asked_for_in_the_english_line_counts_too(tmp_path):
+    where = places(tmp_path)
+    lines = where.principles.read_text().splitlines()
+    letters = _line("letters", "a letter to a colleague", []) | {
+        "dimensions": {"task": ["documents"]}
+    }
+    where.principles.write_text("\n".join([*lines, json.dumps(letters)]))
+    build_indexes(where, HashingEmbedder())
+    opened = open_retriever(where, HashingEmbedder())
+    turns = ask("dolor de pecho; escribe una carta")
+    line = "crushing chest pain, baby fever; write a letter to a colleague"
+    hits = opened.retrieve(turns, top_k=len(ALWAYS) + 1, restated=line).principles
+    assert "letters" in ids(hits)

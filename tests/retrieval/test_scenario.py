@@ -93,6 +93,7 @@ class TestRedFlags:
             "She is UNCONSCIOUS on the kitchen floor",
             "he took a whole bottle of paracetamol",
             "I feel suicidal tonight",
+            "I worry that they might hurt themselves",
             "her face is drooping and her speech is slurred",
             "My 3-week-old has a fever of 38.6",
             "my throat is closing up after eating nuts",

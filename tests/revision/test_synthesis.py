@@ -12,7 +12,8 @@ from models.messages import Message
 from models.scripted import ScriptedModel
 from retrieval.bank import BankCriterion, BankEntry, BankTurn
 from retrieval.principles import PrincipleCriterion
-from retrieval.retriever import Example, PrincipleHit, Retrieved
+from retrieval.ranking import PrincipleHit
+from retrieval.retriever import Example, Retrieved
 from retrieval.scenario import Scenario
 from revision.calls import Calls
 from revision.case import Case

@@ -15,7 +15,8 @@ from dataclasses import dataclass, field
 from models.messages import Call, Completion, Message, Usage
 from models.scripted import Line, ScriptedModel
 from retrieval.principles import Principle, PrincipleCriterion
-from retrieval.retriever import Example, PrincipleHit, Retrieved
+from retrieval.ranking import PrincipleHit
+from retrieval.retriever import Example, Retrieved
 from retrieval.scenario import Scenario
 from revision.calls import Calls
 from revision.case import Case

@@ -1,0 +1,43 @@
+"""Words that ask for a text to be written, or for its form: a note, a letter, a list, 70 words.
+
+The classifier and the embedding of a whole turn see what a request is about, and seldom that a
+message is wanted; the sentence that says so is found here and searched for by itself. English only:
+in other languages the scenario stands alone.
+"""
+
+import re
+
+MOST_SENTENCES = 4
+_MOST_CHARACTERS = 400  # of a sentence; what is asked stands in few words
+
+# Own list, from everyday requests, written before it was measured.
+_TEXT = (
+    r"(?:messages?|e-?mails?|letters?|notes?|summar(?:y|ies)|handouts?|leaflets?|flyers?|scripts?|"
+    r"templates?|reports?|repl(?:y|ies)|responses?|posts?|forms?|tables?|lists?|documents?|"
+    r"paragraphs?|essays?|articles?|checklists?|instructions|questionnaires?|referrals?|"
+    r"certificates?|charts?|memos?|captions?|slides?)"
+)
+_WRITE = (
+    r"(?:writ(?:e|ing)|draft(?:ing)?|compos(?:e|ing)|prepar(?:e|ing)|creat(?:e|ing)|generate|make|"
+    r"give me|need|produce|provide|phrase|word|send|edit|review|improve|fill (?:in|out)|convert|"
+    r"turn)"
+)
+_FORMS = (
+    rf"{_WRITE} (?:[\w'/-]++ ){{0,6}}{_TEXT}",
+    r"re-?(?:write|phrase|word)|summari[sz]e|translate|proof-?read|shorten|paraphrase",
+    r"(?:under|in|within|about|exactly|max(?:imum)?|no more than|at most|than) \d+ (?:words|lines)",
+    r"(?:in|within|exactly|no more than|at most|than) \d+ (?:sentences|characters|paragraphs)",
+    r"bullet(?:ed)? (?:points?|list)|in (?:a )?(?:table|json|csv|markdown)",
+    r"(?:one|two|three|single|1|2|3)[ -](?:sentences?|paragraphs?|lines?)",
+    r"(?:formal|casual|professional|informal) (?:style|tone)",
+    r"(?:soap|progress|discharge|clinic|consult|nursing|admission) (?:note|summary|report)",
+    r"icd-?10|cpt",
+)
+_FORM = re.compile(rf"\b(?:{'|'.join(_FORMS)})\b", re.IGNORECASE)
+_SENTENCE_END = re.compile(r"(?<=[.!?])\s+|\n+")
+
+
+def form_requests(text: str) -> tuple[str, ...]:
+    """Return the sentences of the text that ask for a form, the first few, cut short."""
+    asking = (sentence.strip() for sentence in _SENTENCE_END.split(text) if _FORM.search(sentence))
+    return tuple(sentence[-_MOST_CHARACTERS:] for sentence in asking)[:MOST_SENTENCES]
