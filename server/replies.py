@@ -188,6 +188,7 @@ def _criteria(review: Review) -> list[Json]:
             "critical": criterion.critical,
             "kind": criterion.kind,
             "origin": criterion.origin,
+            "bank_entry": criterion.source,
             "draft": _verdict(review.draft.critique, number),
             "final": _verdict(review.best.critique, number),
         }
