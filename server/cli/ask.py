@@ -16,7 +16,7 @@ from revision.review import Review
 from server.catalog import Choice
 from server.cli.difference import difference
 from server.cli.options import Config, Engine, JudgeModel, JudgeUpstream, UpstreamModel, Upstreams
-from server.job import open_job, mode_of, review_in
+from server.job import mode_of, open_job, review_in
 from server.log import configure
 from server.metrics import Metrics
 from server.replies import completion_body

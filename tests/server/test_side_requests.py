@@ -134,20 +134,20 @@ async def test_a_side_request_takes_one_call_and_says_so(gateway: Gateway, vllm:
     assert (reply.status, reply.outcome, reply.text) == (200, ("off", "bypass"), DRAFT)
     assert (reply.revision["mode"], reply.revision["changed"]) == ("standard", False)
     assert reply.headers["x-revision-status"] == "off"
-    assert [call.step for call in vllm.calls] == ["draft"]
+    assert [one.step for one in vllm.requests] == ["draft"]
 
 
 async def test_a_side_request_is_streamed_like_any(gateway: Gateway, vllm: FakeVLLM):
     stream = await gateway.stream(messages=alone(TITLE))
     assert (stream.text, stream.revision["stop_reason"]) == (DRAFT, "bypass")
-    assert [call.step for call in vllm.calls] == ["draft"]
+    assert [one.step for one in vllm.requests] == ["draft"]
 
 
 async def test_the_header_makes_a_side_request(gateway: Gateway, vllm: FakeVLLM):
     task = {"X-OpenWebUI-Task": "title_generation"}
     reply = await gateway.post(CHAT, asking(), **task)
     assert reply.outcome == ("off", "bypass")
-    assert [call.step for call in vllm.calls] == ["draft"]
+    assert [one.step for one in vllm.requests] == ["draft"]
 
 
 async def test_an_unfilled_header_leaves_the_review(gateway: Gateway):
