@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from models.messages import NOTHING, Json, Message
+from models.messages import NOTHING, Json, Message, Part
 
 _BREVITY = re.compile(
     r"\b(brief(ly)?|short(?! of breath)(er|en)?|concise(ly)?|succinct(ly)?|tl;?dr|summar(y|ise|ize)"
@@ -66,6 +66,7 @@ class Conversation:
         last = self.messages[-1]
         if last.role != "user":
             return (*self.messages, Message(role="user", content=instruction))
-        parts = last.content if isinstance(last.content, tuple) else (last.text,)
-        joined = Message(role="user", content="\n\n".join((*parts, instruction)), extra=last.extra)
-        return (*self.messages[:-1], joined)
+        content: str | tuple[Part, ...] = f"{last.text}\n\n{instruction}"
+        if isinstance(last.content, tuple):
+            content = (*last.content, Part(text=f"\n\n{instruction}"))
+        return (*self.messages[:-1], Message(role="user", content=content, extra=last.extra))

@@ -37,16 +37,9 @@ OURS = frozenset(
         "n",
         "logprobs",
         "top_logprobs",
-        "store",
-        "metadata",
-        "user",
-        "safety_identifier",
-        "prompt_cache_key",
-        "service_tier",
-        "prediction",
     }
 )
-"""Fields that the gateway itself acts on, or that mean nothing to a model server."""
+"""Fields that the gateway itself acts on."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
