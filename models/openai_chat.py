@@ -70,6 +70,7 @@ class Assembly:
     def __init__(self) -> None:
         self._text: list[str] = []
         self._reasoning: list[str] = []
+        self._refusal: list[str] = []
         self._tool_calls: dict[int, dict[str, Json]] = {}
         self._finish_reason: str | None = None
         self._usage = Usage()
@@ -91,7 +92,8 @@ class Assembly:
         self._finish_reason = choice.finish_reason or self._finish_reason
         for fragment in choice.delta.tool_calls or ():
             self._add_tool_call(fragment)
-        delta = Delta(text=choice.delta.words(), reasoning=choice.delta.thinking())
+        delta = Delta(text=choice.delta.content or "", reasoning=choice.delta.thinking())
+        self._refusal.append(choice.delta.refusal or "")
         self._text.append(delta.text)
         self._reasoning.append(delta.reasoning)
         return delta
@@ -107,6 +109,7 @@ class Assembly:
             raise ModelUnavailable("the model server's stream ended before the reply did")
         return Completion(
             text="".join(self._text),
+            refusal="".join(self._refusal),
             finish_reason=self._finish_reason,
             usage=self._usage,
             reasoning="".join(self._reasoning),

@@ -84,10 +84,6 @@ class WireMessage(Wire):
         """Return the reasoning text under either name."""
         return self.reasoning or self.reasoning_content or ""
 
-    def words(self) -> str:
-        """Return the answer's text; a refusal is an answer too."""
-        return self.content or self.refusal or ""
-
 
 class Choice(Wire):
     """One reply."""
@@ -107,7 +103,8 @@ class WireCompletion(Wire):
         """Return the loop's own value."""
         choice = self.choices[0]
         return Completion(
-            text=choice.message.words(),
+            text=choice.message.content or "",
+            refusal=choice.message.refusal or "",
             finish_reason=choice.finish_reason or "stop",
             usage=self.usage.to_usage() if self.usage else Usage(),
             reasoning=choice.message.thinking(),

@@ -7,6 +7,7 @@ its cached prefix, and can be compared with the plain answer at all.
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable
 from contextlib import aclosing
+from dataclasses import replace
 
 from models.errors import ModelError
 from models.messages import Call, Completion, Delta
@@ -38,15 +39,17 @@ async def draft(case: Case) -> AsyncGenerator[Event, None]:
                         yield DraftPiece(delta=piece)
                     else:
                         whole = piece
-        if whole is None or _is_empty(whole):
+        if whole is None:
             outcomes = [await _tried(_one(case.calls, first))]
+        elif whole.is_empty:
+            outcomes = [await _tried(_again(case.calls, first))]
         else:
             outcomes = [whole]
         outcomes += [await _tried(task) for task in others]
         drafts = [one for one in outcomes if isinstance(one, Completion)]
         if not drafts:
             raise next(one for one in outcomes if isinstance(one, Exception))
-        yield Drafted(drafts=(drafts[0], *(one for one in drafts[1:] if not one.tool_calls)))
+        yield Drafted(drafts=(drafts[0], *(one for one in drafts[1:] if one.is_prose)))
     finally:
         for task in others:
             task.cancel()
@@ -68,9 +71,13 @@ def _call(case: Case, step: str) -> Call:
 async def _one(calls: Calls, call: Call) -> Completion:
     """Return a draft with words in it, asking once more if the first one has none."""
     completion = await calls.write("draft", call)
-    if _is_empty(completion):
-        completion = await calls.write("draft", call)
-    if _is_empty(completion):
+    return await _again(calls, call) if completion.is_empty else completion
+
+
+async def _again(calls: Calls, call: Call) -> Completion:
+    """Return the draft of a second try, with another seed: the same one would be as empty."""
+    completion = await calls.write("draft", replace(call, seed=None))
+    if completion.is_empty:
         raise EmptyDraft("the model gave an empty answer, twice")
     return completion
 
@@ -86,7 +93,3 @@ async def _tried(draft: Awaitable[Completion]) -> Completion | ModelError | Revi
         return await draft
     except (ModelError, RevisionError) as error:
         return error
-
-
-def _is_empty(completion: Completion) -> bool:
-    return not completion.text.strip() and not completion.tool_calls
