@@ -1,10 +1,16 @@
 """Every bad request over the real socket: status, parameter, code, and never a word of it again."""
 
+import copy
 import gzip
 import json
+from collections.abc import Iterator
+from typing import Any
 
 import pytest
+from starlette.requests import Request
 
+from server.errors import InvalidRequest
+from server.schemas import ChatRequest, read_body
 from tests.fakes.vllm import MODEL, FakeVLLM
 from tests.server.gateway import CHAT, Gateway
 
@@ -623,3 +629,84 @@ async def test_a_search_s_unknown_field_is_not_named(gateway: Gateway):
     assert (reply.status, reply.error["code"]) == (400, "unknown_parameter")
     assert "query, k" in reply.error["message"]
     assert b"zebra" not in reply.body
+
+
+# Any value in any place.
+
+EVERYTHING: dict[str, Any] = {
+    "model": MODEL,
+    "messages": [
+        {"role": "system", "content": CANARY, "name": "n"},
+        {"role": "user", "content": [{"type": "text", "text": CANARY}]},
+        {**CALLS, "refusal": None},
+        RESULT,
+        {"role": "assistant", "content": [{"type": "refusal", "refusal": CANARY}]},
+        SAID,
+    ],
+    "revision": {"mode": "draft", "max_rounds": 1, "include": ["trace"], "expose": "reasoning"},
+    "stream": True,
+    "stream_options": {"include_usage": True},
+    "max_tokens": 1,
+    "max_completion_tokens": 1,
+    "temperature": 1,
+    "seed": 1,
+    "stop": ["a"],
+    "logprobs": True,
+    "top_logprobs": 2,
+    "logit_bias": {"1": 1},
+    "response_format": {"type": "json_schema", "json_schema": SCHEMA},
+    "tools": [TOOL],
+    "tool_choice": {"type": "function", "function": {"name": "f"}},
+    "parallel_tool_calls": True,
+    "store": True,
+    "metadata": {"a": "b"},
+    "user": "u",
+    "modalities": ["text"],
+    "service_tier": "auto",
+    "reasoning_effort": "low",
+    "verbosity": "low",
+}
+VALUES = (
+    *(None, True, 0, -1, 10**30, 1.5, "", CANARY, CANARY * 40, "\0", "type"),
+    *([], [CANARY], [[CANARY]], [{}], [None]),
+    *({}, {KEY: CANARY}, {"type": CANARY}, {"type": [CANARY]}, {"type": {KEY: 1}}),
+    *({"type": "function"}, {"function": {"name": [CANARY]}}, {"$ref": CANARY}),
+)
+
+
+def places(value: object, at: tuple[str | int, ...] = ()) -> Iterator[tuple[str | int, ...]]:
+    inner = value.items() if isinstance(value, dict) else enumerate(value)
+    for key, held in inner:
+        yield (*at, key)
+        if isinstance(held, dict | list):
+            yield from places(held, (*at, key))
+
+
+async def read(fields: dict[str, Any]) -> InvalidRequest | None:
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request", "body": json.dumps(fields).encode(), "more_body": False}
+
+    try:
+        await read_body(Request({"type": "http", "headers": []}, receive), ChatRequest)
+    except InvalidRequest as error:
+        return error
+    return None
+
+
+@pytest.mark.parametrize("place", list(places(EVERYTHING)), ids=lambda at: ".".join(map(str, at)))
+async def test_whatever_stands_in_a_place_is_taken_or_told_in_words_of_ours(
+    place: tuple[str | int, ...],
+):
+    assert await read(EVERYTHING) is None
+    *way, last = place
+    for value in VALUES:
+        fields = copy.deepcopy(EVERYTHING)
+        holder = fields
+        for key in way:
+            holder = holder[key]
+        holder[last] = value
+        error = await read(fields)
+        if error is not None:
+            assert "zebra" not in json.dumps(error.to_wire()).lower()
+            assert error.code
+            assert "wrong value or type" not in error.message

@@ -172,6 +172,12 @@ async def test_a_conversation_that_is_too_long_is_told_so(gateway: Gateway, vllm
         ({"answer": ""}, "answer"),
         ({"answer": [CANARY]}, "answer"),
         ({"answer": "x", "messages": []}, "messages"),
+        (
+            {"answer": "x", "messages": [{"role": "tool", "content": CANARY}]},
+            "messages.0.tool_call_id",
+        ),
+        ({"answer": "x", "user": [CANARY]}, "user"),
+        ({"answer": "x", "functions": [CANARY]}, "functions"),
         ({"answer": "x", "revision": {"top_k": 0}}, "revision.top_k"),
         ({"answer": "x", "revision": {"mode": "draft"}}, "revision.mode"),
         ({"answer": "x", "model": f"{MODEL}-draft"}, "revision.mode"),
