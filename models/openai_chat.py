@@ -90,10 +90,10 @@ class Assembly:
             return Delta()
         choice = chunk.choices[0]
         self._finish_reason = choice.finish_reason or self._finish_reason
+        self._refusal.append(choice.delta.refusal or "")
         for fragment in choice.delta.tool_calls or ():
             self._add_tool_call(fragment)
-        delta = Delta(text=choice.delta.content or "", reasoning=choice.delta.thinking())
-        self._refusal.append(choice.delta.refusal or "")
+        delta = Delta(text=choice.delta.words(), reasoning=choice.delta.thinking())
         self._text.append(delta.text)
         self._reasoning.append(delta.reasoning)
         return delta
@@ -109,11 +109,11 @@ class Assembly:
             raise ModelUnavailable("the model server's stream ended before the reply did")
         return Completion(
             text="".join(self._text),
-            refusal="".join(self._refusal),
             finish_reason=self._finish_reason,
             usage=self._usage,
             reasoning="".join(self._reasoning),
             tool_calls=tuple(call for _, call in sorted(self._tool_calls.items())),
+            refusal="".join(self._refusal),
         )
 
     def _add_tool_call(self, fragment: Json) -> None:

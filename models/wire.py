@@ -84,6 +84,10 @@ class WireMessage(Wire):
         """Return the reasoning text under either name."""
         return self.reasoning or self.reasoning_content or ""
 
+    def words(self) -> str:
+        """Return the answer's text; a refusal is none."""
+        return self.content or ""
+
 
 class Choice(Wire):
     """One reply."""
@@ -103,13 +107,13 @@ class WireCompletion(Wire):
         """Return the loop's own value."""
         choice = self.choices[0]
         return Completion(
-            text=choice.message.content or "",
-            refusal=choice.message.refusal or "",
+            text=choice.message.words(),
             finish_reason=choice.finish_reason or "stop",
             usage=self.usage.to_usage() if self.usage else Usage(),
             reasoning=choice.message.thinking(),
             tool_calls=tuple(choice.message.tool_calls or ()),
             first_token=choice.logprobs.first_token() if choice.logprobs else {},
+            refusal=choice.message.refusal or "",
         )
 
 
