@@ -6,7 +6,7 @@ add the extension that says this answer was not reviewed.
 
 import re
 import secrets
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 
 import orjson
 from starlette.requests import Request
@@ -21,6 +21,7 @@ from server.departure import or_gone
 from server.errors import api_error
 from server.event_stream import DONE, EventStream, comment, frame
 from server.feed import Feed
+from server.job import Plan
 from server.json_response import JsonResponse
 from server.replies import off_extension
 from server.schemas import ChatRequest
@@ -31,7 +32,7 @@ _PING = b""
 
 
 async def relay(
-    services: Services, request: Request, body: ChatRequest, choice: Choice, deadline: float
+    services: Services, request: Request, body: ChatRequest, plan: Plan, deadline: float
 ) -> Response:
     """Return the upstream's answer, streamed or whole.
 
@@ -40,16 +41,17 @@ async def relay(
 
     """
     revision_id = f"rev_{secrets.token_hex(16)}"
+    off = off_extension(revision_id, plan.mode, plan.reason)
     headers = {"x-revision-id": revision_id}
     source = _pieces(
         services,
         body,
-        choice,
+        plan.choice,
         Call(step="draft", messages=(), deadline=deadline, affinity=revision_id),
     )
-    counter = services.metrics.reviews.labels("draft", "off", "off")
+    counter = services.metrics.reviews.labels(plan.mode, "off", plan.reason)
     if not body.stream:
-        whole = await or_gone(request, _whole(source, revision_id))
+        whole = await or_gone(request, _whole(source, off))
         counter.inc()
         return JsonResponse(whole, headers={**headers, "x-revision-status": "off"})
     feed = Feed(source)
@@ -60,7 +62,7 @@ async def relay(
         raise
     counter.inc()
     return EventStream(
-        _frames(feed, revision_id, services.settings.ping_s), close=feed.close, headers=headers
+        _frames(feed, off, services.settings.ping_s), close=feed.close, headers=headers
     )
 
 
@@ -79,17 +81,19 @@ async def _body(relayed: Relayed, *, stream: bool) -> AsyncIterator[bytes]:
         yield piece
 
 
-async def _whole(source: AsyncGenerator[bytes, None], revision_id: str) -> dict[str, Json]:
+async def _whole(source: AsyncGenerator[bytes, None], off: Mapping[str, Json]) -> dict[str, Json]:
     try:
         answer: object = orjson.loads(b"".join([piece async for piece in source]))
     except orjson.JSONDecodeError:
         raise MalformedReply("the model server's reply is not JSON") from None
     if not isinstance(answer, dict):
         raise MalformedReply("the model server's reply is not an object")
-    return {**answer, "revision": off_extension(revision_id)}
+    return {**answer, "revision": off}
 
 
-async def _frames(feed: Feed[bytes], revision_id: str, ping_s: float) -> AsyncIterator[bytes]:
+async def _frames(
+    feed: Feed[bytes], off: Mapping[str, Json], ping_s: float
+) -> AsyncIterator[bytes]:
     finished = False
     try:
         async for piece in feed.items(ping_s=ping_s):
@@ -99,7 +103,7 @@ async def _frames(feed: Feed[bytes], revision_id: str, ping_s: float) -> AsyncIt
                 break
             elif _FINISH.search(piece):
                 finished = True
-                yield _extended(piece, revision_id)
+                yield _extended(piece, off)
             elif b'"error"' in piece and "choices" not in _opened(piece):
                 raise MalformedReply("the model server reported an error inside the stream")
             elif piece:
@@ -111,8 +115,8 @@ async def _frames(feed: Feed[bytes], revision_id: str, ping_s: float) -> AsyncIt
     yield DONE
 
 
-def _extended(piece: bytes, revision_id: str) -> bytes:
-    return frame({**_opened(piece), "revision": off_extension(revision_id)})
+def _extended(piece: bytes, off: Mapping[str, Json]) -> bytes:
+    return frame({**_opened(piece), "revision": off})
 
 
 def _opened(piece: bytes) -> dict[str, Json]:

@@ -7,7 +7,8 @@ from models.messages import Completion, Json, Usage
 from revision.calls import Step, total_usage, usage_by_step
 from revision.critique import Critique
 from revision.events import Critiqued, Decided, Event, Explained, Found
-from revision.review import Review
+from revision.policy import Mode
+from revision.review import Review, StopReason
 from server.errors import ReviewDegraded
 from server.job import Job
 
@@ -138,13 +139,13 @@ def _usage_by_step(job: Job) -> dict[str, Json]:
     }
 
 
-def off_extension(revision_id: str) -> dict[str, Json]:
-    """Return the extension of an answer that nobody asked to review."""
+def off_extension(revision_id: str, mode: Mode, reason: StopReason) -> dict[str, Json]:
+    """Return the extension of an answer that is not reviewed: not asked for, or no answer."""
     return {
         "id": revision_id,
         "status": "off",
-        "stop_reason": "off",
-        "mode": "draft",
+        "stop_reason": reason,
+        "mode": mode,
         "rounds": 0,
         "changed": False,
         "score": {"draft": None, "final": None},
@@ -187,6 +188,7 @@ def _criteria(review: Review) -> list[Json]:
             "critical": criterion.critical,
             "kind": criterion.kind,
             "origin": criterion.origin,
+            "bank_entry": criterion.source,
             "draft": _verdict(review.draft.critique, number),
             "final": _verdict(review.best.critique, number),
         }

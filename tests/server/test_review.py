@@ -246,14 +246,16 @@ async def test_the_extension_has_exactly_the_promised_keys(gateway: Gateway, vll
     assert (told[SIGNS]["draft"], told[SIGNS]["final"]) == ("unmet", "met")
     assert (told[HARM]["draft"], told[HARM]["critical"]) == ("met", True)
     assert told[CAUSE]["principle"] is None
+    assert (told[CAUSE]["origin"], told[CAUSE]["bank_entry"]) == ("bank", "bank-headache")
+    assert (told[SIGNS]["origin"], told[SIGNS]["bank_entry"]) == ("principle", None)
     assert told[SIGNS]["principle"] == "headache-warning-signs"
 
 
-# See docs/adr/0008: the promised keys, and two that tell how to read them.
+# See docs/adr/0008: the promised keys, and three that tell how to read them.
 async def test_a_criterion_has_exactly_the_promised_keys(gateway: Gateway):
     revision = (await gateway.chat()).revision
     assert {frozenset(one) for one in revision["criteria"]} == {
-        frozenset(CRITERION_KEYS | {"kind", "origin"})
+        frozenset(CRITERION_KEYS | {"kind", "origin", "bank_entry"})
     }
 
 
