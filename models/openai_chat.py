@@ -70,6 +70,7 @@ class Assembly:
     def __init__(self) -> None:
         self._text: list[str] = []
         self._reasoning: list[str] = []
+        self._refusal: list[str] = []
         self._tool_calls: dict[int, dict[str, Json]] = {}
         self._finish_reason: str | None = None
         self._usage = Usage()
@@ -89,6 +90,7 @@ class Assembly:
             return Delta()
         choice = chunk.choices[0]
         self._finish_reason = choice.finish_reason or self._finish_reason
+        self._refusal.append(choice.delta.refusal or "")
         for fragment in choice.delta.tool_calls or ():
             self._add_tool_call(fragment)
         delta = Delta(text=choice.delta.words(), reasoning=choice.delta.thinking())
@@ -111,6 +113,7 @@ class Assembly:
             usage=self._usage,
             reasoning="".join(self._reasoning),
             tool_calls=tuple(call for _, call in sorted(self._tool_calls.items())),
+            refusal="".join(self._refusal),
         )
 
     def _add_tool_call(self, fragment: Json) -> None:
