@@ -36,6 +36,15 @@ def client(**options: object) -> OpenAI:
     return OpenAI(base_url=BASE_URL, api_key="any", _strict_response_validation=True, **options)
 
 
+def plain_client() -> OpenAI:
+    """Return a client that validates less.
+
+    OpenAI's types have no null finish reason in a completion's stream and no embedding in base64,
+    both of which its API sends.
+    """
+    return OpenAI(base_url=BASE_URL, api_key="any")
+
+
 @check
 def a_response_is_of_openais_type_and_carries_the_review():
     with client() as openai_client:
@@ -161,7 +170,7 @@ def a_response_stream_that_is_closed_early_ends_the_call_all_the_way_down():
 
 @check
 def legacy_completions_are_passed_through_whole_and_streamed():
-    with client() as openai_client:
+    with plain_client() as openai_client:
         asked = {"model": MODEL, "prompt": "Rest", "max_tokens": 5}
         whole = openai_client.completions.create(**asked)
         assert (whole.object, whole.choices[0].text) == ("text_completion", " and rest")
@@ -176,7 +185,7 @@ def legacy_completions_are_passed_through_whole_and_streamed():
 
 @check
 def embeddings_are_passed_through_in_both_encodings():
-    with client() as openai_client:
+    with plain_client() as openai_client:
         got = openai_client.embeddings.create(model=MODEL, input=["rest", "water"])
         plain = openai_client.embeddings.create(
             model=MODEL, input=["rest", "water"], encoding_format="float"
@@ -188,7 +197,7 @@ def embeddings_are_passed_through_in_both_encodings():
 
 @check
 def an_unknown_model_is_not_found_here_either():
-    with client() as openai_client:
+    with plain_client() as openai_client:
         for call in (
             lambda: openai_client.completions.create(model="other", prompt="Rest"),
             lambda: openai_client.embeddings.create(model="other", input="rest"),
