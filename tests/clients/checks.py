@@ -68,9 +68,18 @@ def seen(of: str) -> dict[str, Any]:
     return get(f"{UPSTREAM_URL}/seen/{of}")
 
 
-def until(holds: Callable[[], bool], complaint: str, within: float = 3.0) -> None:
-    """Wait until that holds."""
-    ends = time.monotonic() + within
+def arrived(of: str) -> None:
+    """Wait until the model server has been asked for a draft of that key."""
+    _until(lambda: seen(of)["calls"] == 1, "the model server was never asked")
+
+
+def left(of: str) -> None:
+    """Wait until the one who asked for that key's draft has left."""
+    _until(lambda: seen(of)["left"] == 1, "the model server was left to work")
+
+
+def _until(holds: Callable[[], bool], complaint: str) -> None:
+    ends = time.monotonic() + 5
     while not holds():
         if time.monotonic() > ends:
             raise AssertionError(complaint)

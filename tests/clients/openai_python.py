@@ -12,14 +12,15 @@ from checks import (
     REVISED,
     STATUSES,
     TOOL,
+    arrived,
     asking,
     check,
     key,
+    left,
     main,
     model,
     raises,
     seen,
-    until,
 )
 from openai import AsyncOpenAI, OpenAI
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
@@ -330,7 +331,7 @@ def the_clients_timeout_ends_the_call_all_the_way_down():
                     openai_client.chat.completions.create(**asks("slow 5", tag, stream=stream))
                 ),
             )
-        until(lambda tag=tag: seen(tag)["left"] == 1, "the model server was left to work")
+        left(tag)
 
 
 @check
@@ -355,7 +356,7 @@ def a_stream_that_is_closed_early_ends_the_call_all_the_way_down():
             stream = openai_client.chat.completions.create(**asked)
             assert next(iter(stream)).choices[0].delta.role == "assistant"
             stream.close()
-            until(lambda tag=tag: seen(tag)["left"] == 1, "the model server was left to work")
+            left(tag)
 
 
 @check
@@ -394,14 +395,11 @@ async def a_cancelled_task_ends_the_call_all_the_way_down():
                 return [one async for one in got] if stream else got
 
             task = asyncio.create_task(ask())
-            await asyncio.sleep(0.4)
-            assert seen(tag)["calls"] == 1
+            await asyncio.to_thread(arrived, tag)
             task.cancel()
             (ended,) = await asyncio.gather(task, return_exceptions=True)
             assert isinstance(ended, asyncio.CancelledError)
-            await asyncio.to_thread(
-                until, lambda tag=tag: seen(tag)["left"] == 1, "the model server was left to work"
-            )
+            await asyncio.to_thread(left, tag)
 
 
 @check

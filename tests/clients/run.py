@@ -107,13 +107,13 @@ CLIENTS = (
         name="llm",
         environment="llm",
         driver="llm_cli.py",
-        ran="models, prompt, stream, conversation, schema, tools, log, Python API",
+        ran="prompt, stream, conversation, chat, schema, tools, log, endpoint, Python API",
     ),
     Client(
         name="llm-endpoints",
         environment="llm",
         driver="llm_endpoints.py",
-        ran="legacy completions",
+        ran="responses, legacy completions",
     ),
     Client(
         name="inspect-ai",
