@@ -119,21 +119,33 @@ CLIENTS = (
         name="inspect-ai",
         environment="inspect",
         driver="inspect_client.py",
-        ran="eval with openai-api provider: generate, stream, tools, JSON, errors",
-        quick=False,
+        ran="evaluations over its provider openai-api: stream, tools, JSON, retries, errors",
+    ),
+    Client(
+        name="inspect-ai-endpoints",
+        environment="inspect",
+        driver="inspect_endpoints.py",
+        ran="responses",
     ),
     Client(
         name="guidellm",
         environment="guidellm",
         driver="guidellm_client.py",
-        ran="benchmark run over chat completions",
+        ran="runs over chat completions: streamed, whole, concurrent, refused",
+        quick=False,
+    ),
+    Client(
+        name="guidellm-endpoints",
+        environment="guidellm",
+        driver="guidellm_endpoints.py",
+        ran="its own check of health, responses, legacy completions",
         quick=False,
     ),
     Client(
         name="open-webui",
         environment="open_webui",
         driver="open_webui_client.py",
-        ran="first admin, models, chat streamed and whole, title, tags",
+        ran="sign-up, models, chats of the page, title, tags, tools, reasoning, stop, errors",
         quick=False,
     ),
 )
@@ -210,7 +222,6 @@ async def drive(client: Client, gateway: str, upstream: str, home: Path) -> Outc
         "PATH": f"{folder / 'bin'}{os.pathsep}{os.environ['PATH']}",
         "LANG": "C.UTF-8",
         "NO_PROXY": "127.0.0.1",
-        "PYTHONDONTWRITEBYTECODE": "1",
     }
     process = await asyncio.create_subprocess_exec(
         *words,

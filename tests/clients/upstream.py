@@ -38,6 +38,9 @@ from tests.fakes.vllm import (
     lacks,
 )
 
+TASKS = {"title": "Headache", "tags": ["Headache"], "follow_ups": ["What helps?"]}
+"""What a chat page asks for beside the answer, each as JSON under its own name."""
+TASK = re.compile(r"JSON format: \{ ?\"(?P<name>title|tags|follow_ups)\"")
 TAG = re.compile(r"\[(?P<what>[a-z-]+)(?: (?P<number>[\d.]+))? k=(?P<key>[0-9a-f]{8})\]")
 DIMENSION = 8
 
@@ -93,7 +96,7 @@ class TaggedVLLM(FakeVLLM):
 
     def _draft(self, body: Body) -> Reply:  # noqa: PLR0911  # one for each tag
         what, number, key = _tag(body)
-        answer = _calling_tools(body) or _shaped(DRAFT, body)
+        answer = _task(body) or _calling_tools(body) or _shaped(DRAFT, body)
         match what:
             case "overloaded" if self._refusals[key] < number:
                 self._refusals[key] += 1
@@ -159,6 +162,14 @@ def _tag(body: Body) -> tuple[str, float, str]:
     if not found:
         return "plain", 0.0, ""
     return found[-1]["what"], float(found[-1]["number"] or 0), found[-1]["key"]
+
+
+def _task(body: Body) -> Answer | None:
+    """Return the title, tags or follow-ups of a chat, if that is what is asked for."""
+    asked = TASK.search(str(body["messages"][-1].get("content")))
+    if asked is None:
+        return None
+    return Answer(text=json.dumps({asked["name"]: TASKS[asked["name"]]}))
 
 
 def _calling_tools(body: Body) -> Answer | None:
