@@ -45,7 +45,7 @@ def the_extension_is_sent_in_the_extras_and_a_fixed_length_is_taken():
     report = benchmark(count=1, of=tag, api_routes=HEALTH, extras=extras, length=50)
     assert texts(report) == {DRAFT}
     body = seen(tag)["body"]
-    assert (body["ignore_eos"], body["max_tokens"], body["stop"]) == (True, 50, None)
+    assert (body["ignore_eos"], body["max_completion_tokens"]) == (True, 50)
 
 
 @check
