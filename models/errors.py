@@ -12,9 +12,18 @@ EmbedderError           the embedding model cannot be loaded or gives unusable v
 Messages name the upstream's status, never its words: those may repeat a patient's.
 """
 
+from models.messages import Usage
+
 
 class ModelError(Exception):
-    """A language model could not give what was asked."""
+    """A language model could not give what was asked.
+
+    `spent` is what the reply that could not be used has cost, where the server said so.
+    """
+
+    def __init__(self, message: str = "", *, spent: Usage | None = None) -> None:
+        super().__init__(message)
+        self.spent = spent or Usage()
 
 
 class ModelUnavailable(ModelError):  # noqa: N818  # named after the state, as in the tree above

@@ -127,6 +127,7 @@ class Delta:
 class Completion:
     """A finished reply.
 
+    `finish_reason` is one of OpenAI's, and "length" for tool calls that were cut short too.
     `first_token` maps the likeliest first tokens to their log-probabilities, if asked for.
     `tool_calls` are relayed as they came; a reply that has them is not prose to review.
     """

@@ -7,10 +7,37 @@ input, so it never leaves this module: the caller gets `MalformedReply` with the
 from collections.abc import Mapping
 from typing import TypeVar
 
+import orjson
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 
-from models.errors import MalformedReply
+from models.errors import MalformedReply, ModelUnavailable
 from models.messages import Completion, Usage
+from models.thinking import told_apart
+
+FINISH_REASONS = frozenset({"stop", "length", "tool_calls", "content_filter", "function_call"})
+"""OpenAI's; its clients reject any other."""
+
+BROKEN_OFF = frozenset(
+    {"abort", "aborted", "cancelled", "canceled", "error", "insufficient_system_resource"}
+)
+"""What servers say of a reply that they gave up on: a fragment, however it reads."""
+
+CUT_SHORT = frozenset({"max_tokens", "model_length", "repetition"})
+"""What servers say of a reply that they ended before the model did."""
+
+
+def finish_reason(told: str, spent: Usage | None = None) -> str:
+    """Return what a server says of a reply's end, in OpenAI's vocabulary.
+
+    Raises:
+        ModelUnavailable: the server broke the reply off.
+
+    """
+    if told in BROKEN_OFF:
+        raise ModelUnavailable("the model server broke its answer off", spent=spent)
+    if told in CUT_SHORT:
+        return "length"
+    return told if told in FINISH_REASONS else "stop"
 
 
 class Wire(BaseModel):
@@ -102,15 +129,23 @@ class WireCompletion(Wire):
 
     choices: tuple[Choice, ...] = Field(min_length=1)
     usage: WireUsage | None = None
+    error: None = None
 
     def to_completion(self) -> Completion:
-        """Return the loop's own value."""
+        """Return the loop's own value.
+
+        Raises:
+            ModelUnavailable: the server broke the reply off.
+
+        """
         choice = self.choices[0]
+        usage = self.usage.to_usage() if self.usage else Usage()
+        words = told_apart(choice.message.words())
         return Completion(
-            text=choice.message.words(),
-            finish_reason=choice.finish_reason or "stop",
-            usage=self.usage.to_usage() if self.usage else Usage(),
-            reasoning=choice.message.thinking(),
+            text=words.text,
+            finish_reason=finish_reason(choice.finish_reason or "stop", usage),
+            usage=usage,
+            reasoning=choice.message.thinking() + words.reasoning,
             tool_calls=tuple(choice.message.tool_calls or ()),
             first_token=choice.logprobs.first_token() if choice.logprobs else {},
         )
@@ -150,6 +185,12 @@ class ModelCards(Wire):
     data: tuple[ModelCard, ...]
 
 
+class _Costly(Wire):
+    """The one part of a reply that counts even when nothing else in it can be read."""
+
+    usage: WireUsage
+
+
 Reply = TypeVar("Reply", bound=Wire)
 
 
@@ -166,5 +207,14 @@ def parse(kind: type[Reply], body: bytes) -> Reply:
         first = error.errors(include_input=False, include_url=False, include_context=False)[0]
         place = ".".join(str(part) for part in first["loc"]) or "the body"
         raise MalformedReply(
-            f"the model server's reply is not in OpenAI's form: {place}: {first['type']}"
+            f"the model server's reply is not in OpenAI's form: {place}: {first['type']}",
+            spent=_spent(body),
         ) from None
+
+
+def _spent(body: bytes) -> Usage:
+    """Return the usage in a reply that is of no use otherwise; it has cost what it has cost."""
+    try:
+        return _Costly.model_validate(orjson.loads(body)).usage.to_usage()
+    except (ValueError, RecursionError):
+        return Usage()

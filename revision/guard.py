@@ -41,6 +41,10 @@ def objection(
         (new == old, "unchanged"),
         (bool(candidate.tool_calls), "calls tools"),
         (candidate.finish_reason == "length" and best.finish_reason != "length", "cut short"),
+        (
+            candidate.finish_reason == "content_filter" and best.finish_reason != "content_filter",
+            "cut by a filter",
+        ),
         (options.wants_json and not _is_json(new), "not JSON"),
         (_ABOUT_ITSELF.search(new) is not None, "talks about itself"),
         (_script(new) != _script(old), "another script"),

@@ -11,7 +11,6 @@ from revision.review import Review
 from server.errors import ReviewDegraded
 from server.job import Job
 
-FINISH_REASONS = frozenset({"stop", "length", "tool_calls", "content_filter", "function_call"})
 NOTICE = "\n\nNote: this answer was not fully checked against clinical criteria. ({})"
 _WHY = {
     "deadline": "There was not enough time.",
@@ -64,7 +63,7 @@ def completion_body(job: Job, review: Review, events: Iterable[Event]) -> dict[s
     choice: dict[str, Json] = {
         "index": 0,
         "message": message,
-        "finish_reason": finish_reason(answer),
+        "finish_reason": answer.finish_reason,
         "logprobs": None,
     }
     return {
@@ -162,13 +161,6 @@ def usage_body(usage: Usage) -> dict[str, Json]:
         "total_tokens": usage.total_tokens,
         "prompt_tokens_details": {"cached_tokens": usage.cached_tokens},
     }
-
-
-def finish_reason(answer: Completion) -> str:
-    """Return the finish reason in OpenAI's vocabulary; clients reject any other."""
-    if answer.tool_calls:
-        return "tool_calls"
-    return answer.finish_reason if answer.finish_reason in FINISH_REASONS else "stop"
 
 
 def _score(critique: Critique | None) -> float | None:

@@ -15,7 +15,7 @@ from server.event_stream import DONE, EventStream, comment, frame, pieces
 from server.feed import Feed
 from server.job import Job
 from server.log import place_of
-from server.replies import answer_of, extension, finish_reason, usage_body
+from server.replies import answer_of, extension, usage_body
 
 GRACE_S = 0.5
 """How long the first byte waits for a failure that deserves a real HTTP status."""
@@ -98,7 +98,9 @@ class Chunks:
             ]
             yield self.delta({"tool_calls": calls})
         yield self.delta(
-            {}, finish=finish_reason(answer), extra={"revision": extension(self._job, review, seen)}
+            {},
+            finish=answer.finish_reason,
+            extra={"revision": extension(self._job, review, seen)},
         )
         if self._include_usage:
             usage = usage_body(total_usage(self._job.calls.records))
