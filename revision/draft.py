@@ -7,6 +7,7 @@ its cached prefix, and can be compared with the plain answer at all.
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable
 from contextlib import aclosing
+from dataclasses import replace
 
 from models.errors import ModelError
 from models.messages import Call, Completion, Delta
@@ -30,19 +31,22 @@ async def draft(case: Case) -> AsyncGenerator[Event, None]:
         for number in range(2, case.policy.drafts + 1)
     ]
     try:
-        whole: Completion | None = None
         if case.policy.live_draft:
+            whole: Completion | None = None
             async with aclosing(_pieces(case.calls, first)) as pieces:
                 async for piece in pieces:
                     if isinstance(piece, Delta):
                         yield DraftPiece(delta=piece)
                     else:
                         whole = piece
-        if whole is None or _is_empty(whole):
-            outcomes = [await _tried(_one(case.calls, first))]
+            if whole is None or _is_empty(whole):
+                whole = await _again(case.calls, first)
+                yield DraftPiece(delta=Delta(text=whole.text, reasoning=whole.reasoning))
+            outcomes: list[Completion | ModelError | RevisionError] = [whole]
         else:
-            outcomes = [whole]
-        outcomes += [await _tried(task) for task in others]
+            outcomes = [await _tried(_one(case.calls, first))]
+        if not _calls_tools(outcomes[0]):  # tool calls are relayed, so the others are of no use
+            outcomes += [await _tried(task) for task in others]
         drafts = [one for one in outcomes if isinstance(one, Completion)]
         if not drafts:
             raise next(one for one in outcomes if isinstance(one, Exception))
@@ -68,8 +72,17 @@ def _call(case: Case, step: str) -> Call:
 async def _one(calls: Calls, call: Call) -> Completion:
     """Return a draft with words in it, asking once more if the first one has none."""
     completion = await calls.write("draft", call)
-    if _is_empty(completion):
-        completion = await calls.write("draft", call)
+    return await _again(calls, call) if _is_empty(completion) else completion
+
+
+async def _again(calls: Calls, call: Call) -> Completion:
+    """Ask once more after an empty draft, with another seed: the same one gives the same again.
+
+    Raises:
+        EmptyDraft: there are no words this time either.
+
+    """
+    completion = await calls.write("draft", replace(call, seed=None))
     if _is_empty(completion):
         raise EmptyDraft("the model gave an empty answer, twice")
     return completion
@@ -86,6 +99,10 @@ async def _tried(draft: Awaitable[Completion]) -> Completion | ModelError | Revi
         return await draft
     except (ModelError, RevisionError) as error:
         return error
+
+
+def _calls_tools(outcome: Completion | ModelError | RevisionError) -> bool:
+    return isinstance(outcome, Completion) and bool(outcome.tool_calls)
 
 
 def _is_empty(completion: Completion) -> bool:

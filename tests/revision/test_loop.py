@@ -7,6 +7,7 @@ import pytest
 from models.errors import ModelUnavailable
 from models.messages import Completion
 from retrieval.errors import IndexMissing
+from revision.conversation import AnswerOptions
 from revision.errors import DeadlinePassed, EmptyDraft
 from revision.events import StageBegan
 from tests.revision.world import FixedRetriever, World, criterion, honest, leaning, verdict
@@ -128,6 +129,15 @@ async def test_an_empty_draft_is_asked_for_again_once():
     assert review.best.answer.text == "[A] words"
     with pytest.raises(EmptyDraft):
         await World({"draft": ["", "\n"]}, [A]).review()
+
+
+async def test_an_empty_draft_is_asked_for_again_with_another_seed():
+    options = AnswerOptions(seed=5)
+    world = World({"draft": [" ", "[A] words"]}, [A], options=options, seed=5)
+    await world.run()
+    first, second = (call.seed for call in world.asked("draft"))
+    assert first == 5
+    assert second not in {None, 5}
 
 
 async def test_a_critical_criterion_is_never_lost():
