@@ -212,9 +212,16 @@ def parse(kind: type[Reply], body: bytes) -> Reply:
         ) from None
 
 
-def _spent(body: bytes) -> Usage:
-    """Return the usage in a reply that is of no use otherwise; it has cost what it has cost."""
+def usage_in(reply: object) -> Usage | None:
+    """Return the usage that a decoded reply reports, whatever else is wrong with it."""
     try:
-        return _Costly.model_validate(orjson.loads(body)).usage.to_usage()
-    except (ValueError, RecursionError):
-        return Usage()
+        return _Costly.model_validate(reply).usage.to_usage()
+    except ValidationError:
+        return None
+
+
+def _spent(body: bytes) -> Usage | None:
+    try:
+        return usage_in(orjson.loads(body))
+    except orjson.JSONDecodeError:
+        return None

@@ -1,6 +1,6 @@
 """The response bodies: OpenAI's forms with the `revision` extension."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import get_args
 
 from models.messages import Completion, Json, Usage
@@ -125,7 +125,10 @@ def extension(job: Job, review: Review, events: Iterable[Event]) -> dict[str, Js
 
 def _usage_by_step(job: Job) -> dict[str, Json]:
     """Return what each step has cost; empty for a step that made no call."""
-    spent = usage_by_step(job.calls.records)
+    return _by_step(usage_by_step(job.calls.records))
+
+
+def _by_step(spent: Mapping[Step, Usage]) -> dict[str, Json]:
     return {
         step: {
             "prompt_tokens": spent[step].prompt_tokens,
@@ -137,8 +140,8 @@ def _usage_by_step(job: Job) -> dict[str, Json]:
     }
 
 
-def off_extension(revision_id: str) -> dict[str, Json]:
-    """Return the extension of an answer that nobody asked to review."""
+def off_extension(revision_id: str, usage: Usage | None = None) -> dict[str, Json]:
+    """Return the extension of an answer that nobody asked to review, and what it cost if known."""
     return {
         "id": revision_id,
         "status": "off",
@@ -149,7 +152,7 @@ def off_extension(revision_id: str) -> dict[str, Json]:
         "score": {"draft": None, "final": None},
         "principles": [],
         "criteria": [],
-        "usage": {},
+        "usage": _by_step({} if usage is None else {"draft": usage}),
     }
 
 

@@ -4,23 +4,18 @@ No word of the answer leaves before it is accepted. Until then the client gets t
 once and comments that name the stage; then the answer, whole, in chunks without any delay.
 """
 
-import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 
 from models.messages import Json
 from revision.calls import total_usage
 from revision.events import Drafted, DraftPiece, Event, StageBegan, Stopped
-from server.errors import api_error
-from server.event_stream import DONE, EventStream, comment, frame, pieces
+from server.event_stream import DONE, EventStream, comment, failure, frame, pieces
 from server.feed import Feed
 from server.job import Job
-from server.log import place_of
 from server.replies import answer_of, extension, usage_body
 
 GRACE_S = 0.5
 """How long the first byte waits for a failure that deserves a real HTTP status."""
-
-log = logging.getLogger("clinalign")
 
 
 async def stream_review(job: Job, *, include_usage: bool) -> EventStream:
@@ -50,16 +45,13 @@ async def _frames(job: Job, feed: Feed[Event], *, include_usage: bool) -> AsyncI
         async for piece in _fold(job, feed, chunks):
             yield piece
     except Exception as error:  # noqa: BLE001  # the last resort of a stream that has begun
-        if (told := api_error(error)).code == "internal_error":
-            # No traceback: it repeats what was being worked on.
-            log.error("unhandled error=%s at=%s", type(error).__name__, place_of(error))  # noqa: TRY400
-        yield frame(told.to_wire())
+        yield failure(error)
     yield DONE
 
 
 async def _fold(job: Job, feed: Feed[Event], chunks: "Chunks") -> AsyncGenerator[bytes, None]:
     seen: list[Event] = []
-    async for event in feed.items(ping_s=job.services.settings.ping_s):
+    async for event in feed.items(patience=lambda: job.services.settings.ping_s):
         match event:
             case None:
                 yield comment("waiting")

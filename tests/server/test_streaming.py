@@ -5,7 +5,7 @@ import json
 import pytest
 
 from models import sse
-from server import streaming
+from server import relay, streaming
 from tests.fakes.library import SIGNS
 from tests.fakes.vllm import (
     DRAFT,
@@ -15,7 +15,6 @@ from tests.fakes.vllm import (
     ErrorInStream,
     FakeVLLM,
     Hang,
-    Raw,
     Reply,
     Slow,
     Status,
@@ -37,7 +36,7 @@ async def test_a_stream_is_role_then_stages_then_answer_then_one_finish_then_don
     stream = await gateway.stream()
     assert stream.headers["content-type"].startswith(SSE)
     assert stream.headers["cache-control"] == "no-cache"
-    kinds = [_kind(frame) for frame in stream.frames]
+    kinds = [kind_of(frame) for frame in stream.frames]
     squeezed = [kind for kind, before in zip(kinds, [None, *kinds], strict=False) if kind != before]
     assert squeezed == ["role", "comment", "content", "finish", "done"]
     assert kinds.count("role") == kinds.count("finish") == kinds.count("done") == 1
@@ -46,7 +45,7 @@ async def test_a_stream_is_role_then_stages_then_answer_then_one_finish_then_don
     assert not any("usage" in one for one in stream.chunks)
 
 
-def _kind(frame: bytes) -> str:
+def kind_of(frame: bytes) -> str:
     data = sse.data_of(frame)
     if not data:
         return "comment"
@@ -77,12 +76,12 @@ async def test_all_chunks_are_of_one_completion(gateway: Gateway):
 
 async def test_the_usage_chunk_comes_only_when_asked_for_and_last(gateway: Gateway):
     asked = await gateway.stream(stream_options={"include_usage": True})
-    assert [_kind(frame) for frame in asked.frames][-3:] == ["finish", "usage", "done"]
+    assert [kind_of(frame) for frame in asked.frames][-3:] == ["finish", "usage", "done"]
     assert asked.chunks[-1]["choices"] == []
     assert all(one["usage"] is None for one in asked.chunks[:-1])
     for options in (None, {}, {"include_usage": False}):
         unasked = await gateway.stream(stream_options=options)
-        assert "usage" not in [_kind(frame) for frame in unasked.frames]
+        assert "usage" not in [kind_of(frame) for frame in unasked.frames]
 
 
 async def test_the_role_comes_at_once_and_the_pings_go_on_while_the_draft_is_slow(
@@ -91,7 +90,7 @@ async def test_the_role_comes_at_once_and_the_pings_go_on_while_the_draft_is_slo
     vllm.script["draft"] = Slow(seconds=1.5, reply=DRAFT)
     gateway = await open_gateway(ping_s=0.2)
     stream = await gateway.stream()
-    assert _kind(stream.frames[0]) == "role"
+    assert kind_of(stream.frames[0]) == "role"
     assert stream.at[0] < 1
     pauses = [later - earlier for earlier, later in zip(stream.at, stream.at[1:], strict=False)]
     assert max(pauses) < 0.8
@@ -139,6 +138,7 @@ async def test_any_answer_comes_through_whole(gateway: Gateway, vllm: FakeVLLM, 
 def patient(monkeypatch: pytest.MonkeyPatch) -> None:
     """A first byte that waits long enough for a slow machine's two attempts."""
     monkeypatch.setattr(streaming, "GRACE_S", 5.0)
+    monkeypatch.setattr(relay, "GRACE_S", 5.0)
 
 
 FAILURES = {
@@ -191,7 +191,7 @@ async def test_a_failure_after_the_first_byte_is_an_error_frame_and_done(
     vllm.script["draft"] = Slow(seconds=0.6, reply=Status(status=400))
     stream = await gateway.stream(messages=[{"role": "user", "content": SAID}])
     assert stream.status == 200
-    assert [_kind(frame) for frame in stream.frames][-2:] == ["error", "done"]
+    assert [kind_of(frame) for frame in stream.frames][-2:] == ["error", "done"]
     error = stream.chunks[-1]["error"]
     assert (error["code"], set(error)) == (
         "upstream_rejected",
@@ -237,113 +237,3 @@ async def test_a_failure_after_the_draft_is_no_error(gateway: Gateway, vllm: Fak
     stream = await gateway.stream()
     assert stream.text == DRAFT
     assert stream.revision["status"] == "unreviewed"
-
-
-# Draft mode.
-
-
-async def test_draft_mode_relays_frames_byte_for_byte_except_the_finishing_one(
-    gateway: Gateway, vllm: FakeVLLM
-):
-    before = (
-        b": upstream comment\n\n",
-        b'data: {"id":"u","choices":[{"index":0, "delta" : {"role":"assistant"}}], "odd" : 1}\n\n',
-        b'event: x\ndata: {"choices":[{"delta":{"content":"\\"finish_reason\\":\\"stop\\""}}]}\n\n',
-    )
-    finish = (
-        b'data: {"id":"u","choices":[{"index":0,"delta":{},"finish_reason":"stop"}],"odd":2}\n\n'
-    )
-    after = b'data: {"choices":[],"usage":{"prompt_tokens":1}}\n\n'
-    writes = (*before, finish, after, b"data: [DONE]\n\n")
-    joined = b"".join(writes)
-    pieces = tuple(joined[at : at + 37] for at in range(0, len(joined), 37))
-    vllm.script["draft"] = Raw(writes=pieces, content_type=SSE, pace=0.001)
-    stream = await gateway.stream("draft")
-    assert stream.frames[:3] == before
-    assert stream.frames[4:] == (after, b"data: [DONE]\n\n")
-    opened = json.loads(sse.data_of(stream.frames[3]))
-    revision = opened.pop("revision")
-    assert opened == json.loads(sse.data_of(finish))
-    assert (revision["status"], revision["stop_reason"]) == ("off", "off")
-    assert revision["id"] == stream.headers["x-revision-id"]
-
-
-async def test_draft_mode_relays_as_it_comes(gateway: Gateway, vllm: FakeVLLM):
-    vllm.script["draft"] = Answer(text=DRAFT, pace=0.04)
-    stream = await gateway.stream("draft")
-    assert stream.text == DRAFT
-    assert stream.at[-1] - stream.at[0] > 0.4
-
-
-async def test_draft_mode_allows_several_answers_and_probabilities(
-    gateway: Gateway, vllm: FakeVLLM
-):
-    whole = await gateway.chat("draft", n=3)
-    assert [one["index"] for one in whole.json["choices"]] == [0, 1, 2]
-    stream = await gateway.stream("draft", n=2, logprobs=True, top_logprobs=2)
-    assert len(stream.finishing) == 2
-    assert vllm.requests[-1].body["top_logprobs"] == 2
-
-
-async def test_draft_mode_tells_usage_as_the_model_server_does(gateway: Gateway, vllm: FakeVLLM):
-    whole = await gateway.chat("draft")
-    assert (
-        whole.json["usage"]["prompt_tokens"],
-        whole.json["usage"]["completion_tokens"],
-    ) == vllm.usage()
-    stream = await gateway.stream("draft", stream_options={"include_usage": True})
-    assert stream.chunks[-1]["usage"] == whole.json["usage"]
-
-
-@pytest.mark.parametrize(
-    ("fault", "code"),
-    [
-        (Cut(text="some"), "upstream_unavailable"),
-        (Cut(), "upstream_unavailable"),
-        (Unfinished(text="some"), "upstream_unavailable"),
-        (Raw(writes=(b'data: {"finish_reason": "x\n\n',), content_type=SSE), "upstream_malformed"),
-        (
-            Raw(writes=(b'data: ["finish_reason", {"finish_reason": "x"}]\n\n',), content_type=SSE),
-            "upstream_malformed",
-        ),
-    ],
-)
-async def test_a_relayed_stream_that_breaks_ends_in_an_error_frame_and_done(
-    gateway: Gateway, vllm: FakeVLLM, fault: Reply, code: str
-):
-    vllm.script["draft"] = fault
-    stream = await gateway.stream("draft")
-    assert stream.chunks[-1]["error"]["code"] == code
-    assert stream.data[-1] == sse.DONE
-
-
-async def test_a_relayed_stream_with_an_error_inside_tells_one_error_in_our_form(
-    gateway: Gateway, vllm: FakeVLLM
-):
-    vllm.script["draft"] = ErrorInStream(text="some")
-    stream = await gateway.stream("draft", messages=[{"role": "user", "content": SAID}])
-    errors = [one["error"] for one in stream.chunks if "error" in one]
-    assert len(errors) == 1
-    assert set(errors[0]) == {"message", "type", "param", "code"}
-    assert CANARY.encode() not in b"".join(stream.frames)
-
-
-@pytest.mark.parametrize(
-    "reply",
-    [Raw(writes=(b"\x00\xff",)), Raw(writes=(b"[]",)), Raw(writes=(f"<p>{CANARY}".encode(),))],
-)
-async def test_a_relayed_answer_that_is_none_is_502(gateway: Gateway, vllm: FakeVLLM, reply: Reply):
-    vllm.script["draft"] = reply
-    answer = await gateway.chat("draft")
-    assert (answer.status, answer.error["code"]) == (502, "upstream_malformed")
-    assert CANARY.encode() not in answer.body
-
-
-async def test_a_relayed_draft_keeps_the_deadline(gateway: Gateway, vllm: FakeVLLM):
-    vllm.script["draft"] = Hang()
-    reply = await gateway.chat("draft", revision={"deadline_ms": 300})
-    assert (reply.status, reply.error["code"]) == (504, "upstream_timeout")
-    vllm.script["draft"] = Answer(text=DRAFT, pace=0.1)
-    stream = await gateway.stream("draft", revision={"deadline_ms": 300})
-    assert stream.chunks[-1]["error"]["code"] == "upstream_timeout"
-    await vllm.idle()
