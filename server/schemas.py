@@ -20,6 +20,7 @@ from pydantic import (
 
 from models.messages import Message
 from revision.policy import Mode
+from server.departure import body_of
 from server.errors import InvalidRequest
 
 REFUSED = frozenset(
@@ -176,7 +177,7 @@ async def read_body(request: Request, kind: type[Read]) -> Read:
         InvalidRequest: naming the parameter at fault and never repeating what it held.
 
     """
-    body = parse_body(await request.body(), kind)
+    body = parse_body(await body_of(request), kind)
     refused = sorted(REFUSED.intersection(body.model_extra or {}))
     if refused:
         raise InvalidRequest(
