@@ -184,8 +184,15 @@ HTTP_CODES: dict[int, tuple[str, str]] = {
 }
 
 
-async def on_error(_: Request, error: Exception) -> Response:
-    """Answer any error in OpenAI's form."""
+async def on_error(request: Request, error: Exception) -> Response:
+    """Answer any error in OpenAI's form, with the review's id where there is one already."""
+    answer = _answer(error)
+    if (revision_id := getattr(request.state, "revision_id", None)) is not None:
+        answer.headers["x-revision-id"] = revision_id
+    return answer
+
+
+def _answer(error: Exception) -> Response:
     if isinstance(error, RequestValidationError):
         place = [str(part) for part in error.errors()[0]["loc"]][1:]
         name = ".".join(place) or None

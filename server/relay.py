@@ -120,6 +120,7 @@ async def relay(
 
     """
     revision_id = f"rev_{secrets.token_hex(16)}"
+    request.state.revision_id = revision_id  # from here on errors carry it too
     job = Relay(
         services=services,
         body=body,

@@ -36,6 +36,7 @@ async def _review(
     if mode == "draft":
         raise InvalidRequest("the mode draft reviews nothing; name another", param="revision.mode")
     job = await open_job(services, body, choice, mode, rounds=rounds)
+    request.state.revision_id = job.revision_id  # from here on errors carry it too
     review, events = await or_gone(request, run(job))
     headers = {"x-revision-id": job.revision_id, "x-revision-status": review.status}
     return JsonResponse(revision_body(kind, job, review, events), headers=headers)

@@ -493,6 +493,7 @@ async def test_a_degraded_answer_is_marked_noted_or_withheld(
     withholding = await open_gateway(on_degraded="error")
     refused = await withholding.chat(**wishes)
     assert (refused.status, refused.error["code"]) == (502, "review_degraded")
+    assert refused.headers["x-revision-id"].startswith("rev_")
     assert DRAFT.encode() not in refused.body
     stream = await withholding.stream(**wishes)
     assert stream.text == ""

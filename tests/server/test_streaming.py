@@ -164,6 +164,7 @@ async def test_a_failure_before_the_first_byte_keeps_its_http_status(
     ):
         assert (reply.status, reply.error["code"]) == (status, code)
         assert ("retry-after" in reply.headers) == (status == 503)
+        assert reply.headers["x-revision-id"].startswith("rev_")
         assert CANARY.encode() not in reply.body
 
 
