@@ -97,6 +97,43 @@ async def test_a_model_with_a_slash_in_its_name_is_shown(gateway: Gateway, vllm:
     assert (await gateway.get("/v1/models/org/model-draft")).json["id"] == "org/model-draft"
 
 
+@pytest.mark.parametrize(
+    "path", ["/healthz", "/readyz", "/version", "/metrics", "/v1/models", f"/v1/models/{MODEL}"]
+)
+async def test_what_is_probed_answers_head_like_get_without_a_body(gateway: Gateway, path: str):
+    head, get = await gateway.request("HEAD", path), await gateway.get(path)
+    assert (head.status, head.body) == (200, b"") != (get.status, get.body)
+    assert head.headers["content-type"] == get.headers["content-type"]
+    assert (await gateway.request("HEAD", CHAT)).status == 405
+
+
+async def test_head_of_a_model_that_is_not_there_is_404(gateway: Gateway):
+    reply = await gateway.request("HEAD", "/v1/models/other")
+    assert (reply.status, reply.body) == (404, b"")
+
+
+@pytest.mark.parametrize(
+    "path", ["/healthz/", "/readyz/", "/version/", "/metrics/", "/v1/models/", "/v1/principles/"]
+)
+async def test_a_slash_at_the_end_of_a_path_is_ignored(gateway: Gateway, path: str):
+    slashed = await gateway.request("GET", path, allow_redirects=False)
+    assert slashed.status == 200
+    if path != "/metrics/":
+        assert slashed.body == (await gateway.get(path[:-1])).body
+
+
+async def test_a_conversation_is_never_redirected(gateway: Gateway):
+    host = {"host": "evil.example"}
+    for path in (f"{CHAT}/", "/v1/critiques/", "/v1/principles/search/"):
+        reply = await gateway.request(
+            "POST", path, json=answered(query="fever"), headers=host, allow_redirects=False
+        )
+        assert reply.status in {200, 400}
+        assert "location" not in reply.headers
+        twice = await gateway.request("POST", f"{path}/", json={}, allow_redirects=False)
+        assert (twice.status, twice.error["code"]) == (404, "not_found")
+
+
 async def test_health_needs_nothing(open_gateway: Opener, vllm: FakeVLLM, tmp_path: Path):
     gateway = await open_gateway(shelf=empty_shelf(tmp_path))
     await vllm.stop()
