@@ -13,6 +13,7 @@ from server.event_stream import DONE, EventStream, comment, failure, frame, piec
 from server.feed import Feed
 from server.job import Job
 from server.replies import answer_of, extension, usage_body
+from server.stages import Stages, told
 
 GRACE_S = 0.5
 """How long the first byte waits for a failure that deserves a real HTTP status."""
@@ -51,14 +52,16 @@ async def _frames(job: Job, feed: Feed[Event], *, include_usage: bool) -> AsyncI
 
 async def _fold(job: Job, feed: Feed[Event], chunks: "Chunks") -> AsyncGenerator[bytes, None]:
     seen: list[Event] = []
+    stages = Stages()
     async for event in feed.items(patience=lambda: job.services.settings.ping_s):
+        if event is not None:
+            stages.see(event)
         match event:
             case None:
-                yield comment("waiting")
+                yield comment(str(stages))
             case StageBegan():
                 seen.append(event)
-                count = "" if event.count is None else f" {event.count}"
-                yield comment(f"{event.stage}{count}")
+                yield comment(told(event))
             case DraftPiece():
                 text = event.delta.text or event.delta.reasoning
                 yield chunks.delta({"reasoning": text, "reasoning_content": text})

@@ -16,6 +16,7 @@ from tests.fakes.vllm import (
     FakeVLLM,
     Hang,
     Reply,
+    Rule,
     Slow,
     Status,
     Unfinished,
@@ -94,8 +95,31 @@ async def test_the_role_comes_at_once_and_the_pings_go_on_while_the_draft_is_slo
     assert stream.at[0] < 1
     pauses = [later - earlier for earlier, later in zip(stream.at, stream.at[1:], strict=False)]
     assert max(pauses) < 0.8
-    assert stream.comments.count("waiting") >= 3
+    assert stream.comments.count("draft 1") >= 3
     assert stream.text == DRAFT
+
+
+SLOW = {
+    "draft": ({"draft": Slow(seconds=1.0, reply=DRAFT)}, "draft 1"),
+    "both": (
+        {"draft": Slow(seconds=1.0, reply=DRAFT), "rubric": Hang()},
+        "draft 1, rubric 7",
+    ),
+    "rubric": ({"rubric": Hang()}, "rubric 7"),
+    "critique": ({"judge": Hang()}, "critique 7"),
+    "revise": ({"judge": lacks(SIGNS), "revise": Hang()}, "revise 1"),
+}
+
+
+@pytest.mark.parametrize(("script", "ping"), SLOW.values(), ids=SLOW)
+async def test_a_ping_names_the_stages_that_are_under_way(
+    open_gateway: Opener, vllm: FakeVLLM, script: dict[str, Rule], ping: str
+):
+    vllm.script = dict(script)
+    gateway = await open_gateway(ping_s=0.1)
+    stream = await gateway.stream(revision={"deadline_ms": 1500})
+    assert stream.comments.count(ping) >= 3
+    assert "waiting" not in stream.comments
 
 
 async def test_no_word_of_the_draft_leaves_before_it_is_accepted(gateway: Gateway, vllm: FakeVLLM):
