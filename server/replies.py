@@ -3,6 +3,8 @@
 from collections.abc import Iterable, Mapping
 from typing import get_args
 
+import orjson
+
 from models.messages import Completion, Json, Usage
 from revision.calls import Step, total_usage, usage_by_step
 from revision.critique import Critique
@@ -32,7 +34,7 @@ def answer_of(job: Job, review: Review) -> Completion:
         return best
     if policy == "error":
         raise ReviewDegraded
-    if job.steps.case.options.wants_json:
+    if job.steps.case.options.wants_json or _is_json(best.text):
         return best
     why = _WHY.get(review.stop_reason, "An important criterion is still not met.")
     return Completion(
@@ -81,17 +83,21 @@ def completion_body(job: Job, review: Review, events: Iterable[Event]) -> dict[s
 def revision_body(kind: str, job: Job, review: Review, events: Iterable[Event]) -> dict[str, Json]:
     """Return the answer of `/v1/critiques` and `/v1/revisions`.
 
+    A critique is wanted most where the answer is bad: it comes whatever the operator wants of
+    degraded answers, and the caller's answer comes back untouched.
+
     Raises:
-        ReviewDegraded: as `answer_of`.
+        ReviewDegraded: as `answer_of`, for a revision.
 
     """
+    given = review.draft.answer
     return {
         "id": job.revision_id,
         "object": kind,
         "created": job.created,
         "model": job.model,
         "system_fingerprint": job.fingerprint,
-        "answer": answer_of(job, review).text,
+        "answer": (given if kind == "critique" else answer_of(job, review)).text,
         "revision": extension(job, review, events),
         "usage": usage_body(total_usage(job.calls.records)),
     }
@@ -164,6 +170,14 @@ def usage_body(usage: Usage) -> dict[str, Json]:
         "total_tokens": usage.total_tokens,
         "prompt_tokens_details": {"cached_tokens": usage.cached_tokens},
     }
+
+
+def _is_json(text: str) -> bool:
+    """Return whether a program rather than a person reads the text."""
+    try:
+        return isinstance(orjson.loads(text), dict | list)
+    except orjson.JSONDecodeError:
+        return False
 
 
 def _score(critique: Critique | None) -> float | None:

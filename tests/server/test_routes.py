@@ -11,7 +11,7 @@ from retrieval.retriever import Retriever
 from server.log import configure
 from server.shelf import Shelf
 from tests.fakes.embedder import HashingEmbedder
-from tests.fakes.library import DOSE, QUESTION, SIGNS, open_library, write_library
+from tests.fakes.library import DOSE, HARM, QUESTION, SIGNS, open_library, write_library
 from tests.fakes.vllm import (
     DRAFT,
     MODEL,
@@ -56,6 +56,85 @@ async def test_a_revision_mends_the_answer_that_the_caller_has(gateway: Gateway,
     spent = reply.json["usage"]
     assert (spent["prompt_tokens"], spent["completion_tokens"]) == vllm.usage()
     assert not vllm.of("draft")
+
+
+@pytest.mark.parametrize("setting", ["mark", "notice", "error"])
+@pytest.mark.parametrize("answer", [DRAFT, '{"advice": "Rest."}'])
+async def test_a_critique_comes_whatever_is_done_with_degraded_answers(
+    open_gateway: Opener, vllm: FakeVLLM, setting: str, answer: str
+):
+    vllm.script["judge"] = lacks(HARM)
+    gateway = await open_gateway(on_degraded=setting)
+    reply = await gateway.post("/v1/critiques", answered(answer))
+    assert (reply.status, reply.json["answer"]) == (200, answer)
+    assert reply.outcome == ("kept_draft", "max_rounds")
+    assert reply.headers["x-revision-status"] == "kept_draft"
+
+
+async def test_a_degraded_revision_is_noted_but_never_inside_json(
+    open_gateway: Opener, vllm: FakeVLLM
+):
+    vllm.script |= {"judge": lacks(HARM), "revise": Status(status=400)}
+    noting = await open_gateway(on_degraded="notice")
+    noted = (await noting.post("/v1/revisions", answered())).json["answer"]
+    assert noted.startswith(DRAFT)
+    assert noted != DRAFT
+    for text in ('{"advice": "Rest."}', '["Rest."]'):
+        reply = await noting.post("/v1/revisions", answered(text))
+        assert reply.json["answer"] == text
+    withholding = await open_gateway(on_degraded="error")
+    refused = await withholding.post("/v1/revisions", answered())
+    assert (refused.status, refused.error["code"]) == (502, "review_degraded")
+
+
+async def test_a_revision_is_written_as_the_options_say(gateway: Gateway, vllm: FakeVLLM):
+    vllm.script["judge"] = lacks(SIGNS, unless="stiff neck")
+    options = {"temperature": 0.2, "max_tokens": 99, "stop": ["END"], "top_p": 0.5}
+    reply = await gateway.post("/v1/revisions", answered(**options, seed=3, user="somebody"))
+    assert reply.outcome == ("revised", "all_met")
+    sent = vllm.of("revise")[0].body
+    assert sent.items() >= options.items()
+    assert "answer" not in sent
+    assert "user" not in sent
+    seeds = {one.body.get("seed") for one in vllm.requests}
+    assert None not in seeds
+
+
+async def test_a_revision_of_json_stays_json(gateway: Gateway, vllm: FakeVLLM):
+    vllm.script["judge"] = lacks(SIGNS, unless="stiff neck")
+    asked = answered('{"advice": "Rest."}', response_format={"type": "json_object"})
+    reply = await gateway.post("/v1/revisions", asked)
+    assert reply.json["answer"] == '{"advice": "Rest."}'
+    assert reply.outcome == ("kept_draft", "no_gain")
+    assert vllm.of("revise")[0].body["response_format"] == {"type": "json_object"}
+
+
+@pytest.mark.parametrize("path", ["/v1/critiques", "/v1/revisions"])
+@pytest.mark.parametrize(
+    ("name", "value", "code"),
+    [
+        ("stream", True, "unsupported_parameter"),
+        ("n", 2, "unsupported_parameter"),
+        ("logprobs", True, "unsupported_parameter"),
+        (
+            "tools",
+            [{"type": "function", "function": {"name": "f"}}],
+            "unsupported_parameter",
+        ),
+        ("temperature", 9, None),
+        ("max_tokens", 0, None),
+    ],
+)
+async def test_what_a_review_cannot_heed_is_refused(
+    gateway: Gateway, vllm: FakeVLLM, path: str, name: str, value: object, code: str | None
+):
+    reply = await gateway.post(path, answered(**{name: value}))
+    error = reply.error
+    assert (reply.status, error["param"]) == (400, name)
+    assert code in {None, error["code"]}
+    assert vllm.requests == []
+    for harmless in ({"stream": False}, {"n": 1}, {"tools": None}):
+        assert (await gateway.post(path, answered(**harmless))).status == 200
 
 
 async def test_principles_are_listed_and_shown_as_in_their_file(
