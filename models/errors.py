@@ -1,11 +1,11 @@
 """What can go wrong at the boundary to a language model or an embedder.
 
 ModelError
-├── ModelUnavailable    refused, reset, gone, or answering 502, 503, 504
-├── ModelOverloaded     answering 429 (or 503 with Retry-After): busy, not dead
-├── ModelTimeout        no answer within the time given
-├── ModelRejected       it refused the request itself (another 4xx)
-│   └── ContextOverflow the prompt is longer than its context
+├── ModelUnavailable    refused, reset, gone, broken off, or answering 409, 425 or most 5xx
+├── ModelOverloaded     answering 429, 529 (or 503 with Retry-After): busy, not dead
+├── ModelTimeout        no answer within the time given, or 408
+├── ModelRejected       it refused the request itself (another 4xx, or 501)
+│   └── ContextOverflow the prompt is longer than its context, or 413
 └── MalformedReply      an answer that is not what the API promises
 EmbedderError           the embedding model cannot be loaded or gives unusable vectors
 

@@ -146,8 +146,14 @@ FAULTS = [
     pytest.param(Status(status=401), ModelRejected, 1, id="401"),
     pytest.param(Status(status=404), ModelRejected, 1, id="404"),
     pytest.param(Status(status=422), ModelRejected, 1, id="422"),
+    pytest.param(Status(status=501), ModelRejected, 1, id="501"),
+    pytest.param(Status(status=408), ModelTimeout, 1, id="408"),
+    pytest.param(Status(status=409), ModelUnavailable, 2, id="409"),
+    pytest.param(Status(status=413), ContextOverflow, 1, id="413"),
     pytest.param(overflow(), ContextOverflow, 1, id="overflow"),
     pytest.param(Status(status=429), ModelOverloaded, 2, id="429"),
+    pytest.param(Status(status=529), ModelOverloaded, 2, id="529"),
+    pytest.param(Status(status=520), ModelUnavailable, 2, id="520"),
     pytest.param(
         Status(status=503, headers={"retry-after": "0.01"}), ModelOverloaded, 2, id="503 busy"
     ),

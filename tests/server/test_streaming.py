@@ -168,6 +168,12 @@ def patient(monkeypatch: pytest.MonkeyPatch) -> None:
 FAILURES = {
     "400": (Status(status=400), 400, "upstream_rejected"),
     "401": (Status(status=401), 502, "upstream_misconfigured"),
+    "408": (Status(status=408), 504, "upstream_timeout"),
+    "409": (Status(status=409), 503, "upstream_unavailable"),
+    "413": (Status(status=413), 400, "context_length_exceeded"),
+    "422": (Status(status=422), 400, "upstream_rejected"),
+    "501": (Status(status=501), 502, "upstream_unsupported"),
+    "529": (Status(status=529, headers={"retry-after": "60"}), 503, "upstream_overloaded"),
     "busy": (Status(status=429, headers={"retry-after": "60"}), 503, "upstream_overloaded"),
     "500": (Status(status=500), 503, "upstream_unavailable"),
     "reset": (Cut(headers=False), 503, "upstream_unavailable"),
