@@ -1,5 +1,6 @@
 """The other routes, and what may not be found in metrics and logs."""
 
+import asyncio
 import logging
 from collections.abc import Iterator
 from pathlib import Path
@@ -169,6 +170,26 @@ async def test_each_model_is_listed_in_four_modes(gateway: Gateway):
     ids = [one["id"] for one in listed]
     assert ids == [MODEL, f"{MODEL}-fast", f"{MODEL}-thorough", f"{MODEL}-draft"]
     assert (await gateway.get(f"/v1/models/{MODEL}-fast")).json == listed[1]
+
+
+async def test_a_model_list_that_hangs_ends_the_first_request_in_time(
+    gateway: Gateway, vllm: FakeVLLM, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("models.openai_http.MODELS_S", 0.2)
+    vllm.models_reply = Hang()
+    reply = await gateway.chat(revision={"deadline_ms": 600_000})
+    assert (reply.status, reply.error["code"]) == (504, "upstream_timeout")
+
+
+async def test_a_model_list_that_hangs_holds_up_no_request_for_a_model_that_is_known(
+    gateway: Gateway, vllm: FakeVLLM, monkeypatch: pytest.MonkeyPatch
+):
+    await gateway.chat()
+    monkeypatch.setattr("server.catalog.FRESH_S", 0.0)
+    vllm.models_reply = Hang()
+    async with asyncio.timeout(3):
+        replies = await asyncio.gather(*(gateway.chat("fast") for _ in range(5)))
+    assert {reply.status for reply in replies} == {200}
 
 
 async def test_a_model_with_a_slash_in_its_name_is_shown(gateway: Gateway, vllm: FakeVLLM):
