@@ -12,6 +12,7 @@ from models.messages import Json, Usage
 from models.thinking import Thinking, told_apart
 from server.draft_chunks import Chunk, Part
 from server.event_stream import frame
+from server.exposed import under_both_names
 from server.replies import off_extension, usage_body
 
 
@@ -145,8 +146,5 @@ def _role(*, begins: bool) -> dict[str, Json]:
 
 
 def _words(text: str, reasoning: str) -> dict[str, Json]:
-    """Return words under every name that clients look for them."""
     words: dict[str, Json] = {"content": text} if text else {}
-    if reasoning:
-        words["reasoning"] = words["reasoning_content"] = reasoning
-    return words
+    return {**words, **under_both_names(reasoning)} if reasoning else words

@@ -11,6 +11,7 @@ from revision.critique import Critique
 from revision.events import Critiqued, Decided, Event, Explained, Found
 from revision.review import Review
 from server.errors import ReviewDegraded
+from server.exposed import exposed, under_both_names
 from server.job import Job
 
 NOTICE = "\n\nNote: this answer was not fully checked against clinical criteria. ({})"
@@ -61,7 +62,7 @@ def completion_body(job: Job, review: Review, events: Iterable[Event]) -> dict[s
         message["content"] = answer.text
         message["refusal"] = None
     if job.exposes_reasoning:
-        message["reasoning"] = message["reasoning_content"] = review.draft.answer.text
+        message |= under_both_names(exposed(review.draft.answer))
     choice: dict[str, Json] = {
         "index": 0,
         "message": message,

@@ -10,6 +10,7 @@ from models.messages import Json
 from revision.calls import total_usage
 from revision.events import Drafted, DraftPiece, Event, StageBegan, Stopped
 from server.event_stream import DONE, EventStream, comment, failure, frame, pieces
+from server.exposed import Exposed, under_both_names
 from server.feed import Feed
 from server.job import Job
 from server.replies import answer_of, extension, usage_body
@@ -52,7 +53,7 @@ async def _frames(job: Job, feed: Feed[Event], *, include_usage: bool) -> AsyncI
 
 async def _fold(job: Job, feed: Feed[Event], chunks: "Chunks") -> AsyncGenerator[bytes, None]:
     seen: list[Event] = []
-    stages = Stages()
+    stages, shown = Stages(), Exposed()
     async for event in feed.items(patience=lambda: job.services.settings.ping_s):
         if event is not None:
             stages.see(event)
@@ -63,8 +64,8 @@ async def _fold(job: Job, feed: Feed[Event], chunks: "Chunks") -> AsyncGenerator
                 seen.append(event)
                 yield comment(told(event))
             case DraftPiece():
-                text = event.delta.text or event.delta.reasoning
-                yield chunks.delta({"reasoning": text, "reasoning_content": text})
+                if text := shown.add(event.delta):
+                    yield chunks.delta(under_both_names(text))
             case Stopped():
                 job.first_token()
                 for piece in chunks.answer(event, seen):

@@ -15,6 +15,7 @@ from tests.fakes.vllm import (
     ErrorInStream,
     FakeVLLM,
     Hang,
+    Raw,
     Reply,
     Rule,
     Slow,
@@ -139,6 +140,63 @@ async def test_a_client_may_see_the_draft_as_reasoning(gateway: Gateway, vllm: F
     assert stream.text == REVISED
     whole = await gateway.chat(revision={"expose": "reasoning"})
     assert whole.json["choices"][0]["message"]["reasoning"] == DRAFT
+
+
+def both_at_once(*words: str) -> Raw:
+    """A stream whose chunks say reasoning and content together."""
+    writes = [
+        json.dumps({"choices": [{"delta": {"content": text, "reasoning": f"{text}? "}}]})
+        for text in words
+    ]
+    end = json.dumps({"choices": [{"delta": {}, "finish_reason": "stop"}]})
+    frames = (*(f"data: {one}\n\n".encode() for one in (*writes, end)), b"data: [DONE]\n\n")
+    return Raw(writes=frames, content_type=SSE)
+
+
+@pytest.mark.parametrize(
+    "draft",
+    [
+        Answer(text=DRAFT, reasoning="Which drug?"),
+        Answer(text=f"<think>\nWhich drug?</think>\n\n{DRAFT}"),
+    ],
+    ids=["beside the content", "inside the content"],
+)
+async def test_the_model_s_own_reasoning_and_the_draft_are_kept_apart_whole_and_streamed(
+    gateway: Gateway, vllm: FakeVLLM, draft: Answer
+):
+    vllm.script["draft"] = draft
+    stream = await gateway.stream(revision={"expose": "reasoning"})
+    message = (await gateway.chat(revision={"expose": "reasoning"})).json["choices"][0]["message"]
+    assert stream.text == message["content"] == DRAFT
+    for name in ("reasoning", "reasoning_content"):
+        streamed = "".join(delta.get(name, "") for delta in stream.deltas)
+        assert streamed == message[name] == f"Which drug?\n\n---\n\n{DRAFT}"
+    for reply in (await gateway.chat(), await gateway.chat(stream=True)):
+        assert b"Which drug?" not in reply.body
+
+
+async def test_a_chunk_that_has_both_reasoning_and_text_loses_neither(
+    gateway: Gateway, vllm: FakeVLLM
+):
+    vllm.script["draft"] = both_at_once("Rest", "Drink")
+    stream = await gateway.stream(revision={"expose": "reasoning"})
+    shown = "".join(delta.get("reasoning", "") for delta in stream.deltas)
+    assert [part.strip() for part in shown.split("---")] == ["Rest?", "Rest", "Drink?", "Drink"]
+    assert stream.text == "RestDrink"
+    relayed = await gateway.stream("draft")
+    assert "".join(delta.get("reasoning", "") for delta in relayed.deltas) == "Rest? Drink? "
+    assert relayed.text == "RestDrink"
+
+
+async def test_a_live_draft_without_words_is_asked_for_once_more(gateway: Gateway, vllm: FakeVLLM):
+    vllm.script["draft"] = ["", DRAFT]
+    stream = await gateway.stream(revision={"expose": "reasoning"})
+    assert stream.text == "".join(delta.get("reasoning", "") for delta in stream.deltas) == DRAFT
+    vllm._used.clear()
+    vllm.script["draft"] = ["", ""]
+    failed = await gateway.chat(stream=True, revision={"expose": "reasoning"})
+    assert (failed.status, failed.error["code"]) == (502, "empty_completion")
+    assert len(vllm.of("draft")) == 4
 
 
 async def test_a_draft_shown_live_comes_as_it_is_written(gateway: Gateway, vllm: FakeVLLM):
