@@ -26,11 +26,18 @@ from a dozen questions; what such a head says counts only as far as the words ar
 TOPIC_NEAR, TOPIC_SURE = 0.3, 0.5
 """The cosines from which it counts at all, and in full; in cross-validation no worse than none."""
 
+CALM_IN_AN_EMERGENCY = 0.3
+"""What a principle that is only for what is not urgent loses where a red flag is raised: its
+reassurance could cost a life. On top of the scenario's weight, and still no filter."""
+
 RELEVANCE_FLOOR = 0.12
 """A principle whose cosine is below this has nothing to do with the question's words."""
 
 DEMAND_FLOOR = 0.2
 """Unless physicians demand it of questions like this one at least this often."""
+
+
+EVEN_ODDS = 0.5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +63,11 @@ class Near:
         return self.demanded * demand_trust(self.cosine, self.typical)
 
     @property
+    def of_one_topic(self) -> bool:
+        """Whether it speaks of one topic only."""
+        return self.typical < TOPIC_SHARE
+
+    @property
     def relevant(self) -> bool:
         """Whether anything speaks for it."""
         return self.cosine >= RELEVANCE_FLOOR or self.share >= DEMAND_FLOOR
@@ -72,6 +84,9 @@ def weigh(near: Near, scenario: Scenario) -> PrincipleHit:
     """Return the principle with its score."""
     fit = scenario_fit(near.principle, scenario)
     score = near.cosine + SCENARIO_WEIGHT * fit + DEMAND_WEIGHT * near.share
+    calm = near.principle.dimensions.get("urgency", ()) == ("non-emergent",)
+    if calm and scenario.probability("urgency", "emergent") >= EVEN_ODDS:
+        score -= CALM_IN_AN_EMERGENCY
     return PrincipleHit(principle=near.principle, score=score)
 
 

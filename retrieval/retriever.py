@@ -15,7 +15,7 @@ from models.protocols import Embedder
 from retrieval.bank import Bank, BankEntry
 from retrieval.classifier import ScenarioClassifier
 from retrieval.demand import DemandModel
-from retrieval.form_words import form_requests
+from retrieval.form_words import SOURCES, asks_for_sources, form_requests
 from retrieval.index import VectorIndex
 from retrieval.language import is_english
 from retrieval.principles import Library, Principle
@@ -29,6 +29,14 @@ this cosine on, whatever its rank: on 24 questions it took one four times, twice
 
 CANDIDATES = 200
 """Principles that the scenario may still move up: all, in a library of the usual size."""
+
+TOPIC_FLOOR = 0.35
+"""The nearest principle on one topic has a place from this cosine on, lest what is asked for
+everywhere crowd out the subject: in cross-validation +.004 of the points covered."""
+
+SOURCES_FLOOR = 0.3
+"""Where sources are asked for, the principle nearest to that wish has a place: of 21 questions that
+speak of them physicians asked 14 for them."""
 
 FORM_FLOOR = 0.3
 """Where a sentence asks for a text or its form, the principle on documents that is nearest to it
@@ -132,7 +140,12 @@ class Retriever:
         near = self._near(query, query)
         urgent = (one for one in near if _has(one.principle, "urgency", "emergent"))
         emergency = next(urgent, None) if scenario.emergent else None  # hits come nearest first
-        kept = [*_above(EMERGENCY_FLOOR, emergency), *_above(FORM_FLOOR, self._form(query, asked))]
+        kept = [
+            *_above(EMERGENCY_FLOOR, emergency),
+            *_above(TOPIC_FLOOR, next((one for one in near if one.of_one_topic), None)),
+            *_above(FORM_FLOOR, self._form(query, asked)),
+            *_above(SOURCES_FLOOR, self._sources(query, asked)),
+        ]
         found = with_places(
             rank(near, scenario), [weigh(one, scenario) for one in kept], top_k - len(standing)
         )
@@ -165,6 +178,13 @@ class Retriever:
             if _has(one.principle, "task", "documents")
         ]
         return max(near, key=lambda one: one.cosine, default=None)
+
+    def _sources(self, query: NDArray[np.float32], asked: str) -> Near | None:
+        """Return the principle nearest to a wish for sources, where there is one."""
+        if not asks_for_sources(asked):
+            return None
+        (wish,) = self.embedder.embed([SOURCES])
+        return next(iter(self._near(wish, query)), None)
 
     def _examples(self, query: NDArray[np.float32]) -> tuple[Example, ...]:
         return tuple(

@@ -5,6 +5,7 @@ from typing import Literal
 
 Mode = Literal["draft", "fast", "standard", "thorough"]
 MODES: tuple[Mode, ...] = ("draft", "fast", "standard", "thorough")
+"""From the least review to the most."""
 
 DEFAULT_TOP_K = 8
 DEFAULT_ROUNDS: dict[Mode, int] = {"draft": 0, "fast": 1, "standard": 1, "thorough": 2}
@@ -35,6 +36,11 @@ class Policy:
     def explains(self) -> bool:
         """Whether unmet criteria get a written critique before the revision."""
         return self.mode in {"standard", "thorough"}
+
+
+def at_least(minimum: Mode, mode: Mode) -> Mode:
+    """Return the mode, or the minimum where that reviews more."""
+    return max(minimum, mode, key=MODES.index)
 
 
 def policy_for(

@@ -5,7 +5,8 @@ may be the first letters of a `<think>` tag, and the chunk that ends a choice, w
 moment for the usage that follows it (docs/adr/0012).
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from typing import TypeAlias
 
 from models.errors import ModelUnavailable
 from models.messages import Json, Usage
@@ -13,19 +14,23 @@ from models.thinking import Thinking, told_apart
 from server.draft_chunks import Chunk, Part
 from server.event_stream import frame
 from server.exposed import under_both_names
-from server.replies import off_extension, usage_body
+from server.replies import usage_body
+
+Extension: TypeAlias = Callable[[Usage | None], dict[str, Json]]
 
 
 class DraftStream:
     """The chunks of one relayed stream, in OpenAI's form whatever the upstream's was.
 
-    `head` is what all of them share.
+    `head` is what all of them share; `extension` makes the extension from what the answer cost.
     """
 
-    def __init__(self, head: Mapping[str, Json], revision_id: str, *, include_usage: bool) -> None:
+    def __init__(
+        self, head: Mapping[str, Json], extension: Extension, *, include_usage: bool
+    ) -> None:
         self.usage: Usage | None = None
         self._head = head
-        self._revision_id = revision_id
+        self._extension = extension
         self._include_usage = include_usage
         self._usage_told = not include_usage
         self._thinking: dict[int, Thinking] = {}
@@ -56,7 +61,7 @@ class DraftStream:
     def close(self) -> Iterator[bytes]:
         """Yield the ends that were held back."""
         for part in self._closing:
-            extension = {"revision": off_extension(self._revision_id, self.usage)}
+            extension = {"revision": self._extension(self.usage)}
             yield self._chunk(part.index, {}, finish=part.finish, extra=extension)
         self._closing = []
 
@@ -111,14 +116,14 @@ class DraftStream:
         return frame({**self._head, "choices": [choice], **usage, **(extra or {})})
 
 
-def whole_body(head: Mapping[str, Json], revision_id: str, answer: Chunk) -> dict[str, Json]:
+def whole_body(head: Mapping[str, Json], answer: Chunk, extension: Extension) -> dict[str, Json]:
     """Return the upstream's whole answer as ours."""
     usage = {"usage": usage_body(answer.usage)} if answer.usage else {}
     return {
         **head,
         "choices": [_choice(part) for part in answer.parts],
         **usage,
-        "revision": off_extension(revision_id, answer.usage),
+        "revision": extension(answer.usage),
     }
 
 

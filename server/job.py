@@ -7,6 +7,8 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 
+from starlette.datastructures import Headers
+
 from models.messages import Json
 from retrieval.retriever import Retriever
 from revision.calls import Calls
@@ -14,13 +16,14 @@ from revision.case import Case
 from revision.conversation import AnswerOptions, Conversation
 from revision.events import Event, Stopped
 from revision.loop import self_revise
-from revision.policy import Mode, Policy, policy_for
-from revision.review import Review
+from revision.policy import Mode, Policy, at_least, policy_for
+from revision.review import Review, StopReason
 from revision.steps import ModelSteps
 from server.catalog import Choice
 from server.errors import InvalidRequest
-from server.schemas import AnswerRequest, ChatRequest
+from server.schemas import AnswerRequest, Asked, ChatRequest
 from server.services import Services
+from server.side_requests import HEADER, is_side_prompt, says_side_request
 from server.version import system_fingerprint
 
 OURS = frozenset(
@@ -85,22 +88,50 @@ class Job:
             watch.end()
 
 
-async def plan_chat(services: Services, body: ChatRequest) -> tuple[Choice, Mode]:
-    """Return the model and mode that a request names; `revision.mode` beats the id's suffix.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What a chat request gets: the loop in `mode`, or one plain call, `relayed` for `reason`."""
+
+    choice: Choice
+    mode: Mode
+    relayed: bool = False
+    reason: StopReason = "off"
+
+
+async def plan_chat(services: Services, body: ChatRequest, headers: Headers) -> Plan:
+    """Return what the request gets; `revision.mode` beats the id's suffix.
+
+    The operator's minimum beats both, and side requests of chat frontends too.
 
     Raises:
         UnknownModel, InvalidRequest, ModelError: it cannot be served.
 
     """
     choice = await services.catalog.resolve(body.model)
-    mode = body.revision.mode or choice.mode
-    if mode != "draft":
-        if body.n is not None and body.n > 1:
-            raise InvalidRequest("n must be 1 unless the mode is draft", param="n")
-        for name in ("logprobs", "top_logprobs"):
-            if getattr(body, name):
-                raise InvalidRequest(f"{name} is only there in the mode draft", param=name)
-    return choice, mode
+    mode = mode_of(services, body, choice)
+    if mode == "draft":
+        return Plan(choice=choice, mode=mode, relayed=True)
+    if services.settings.minimum_mode == "draft" and _is_side_request(services, body, headers):
+        return Plan(choice=choice, mode=mode, relayed=True, reason="bypass")
+    if body.n is not None and body.n > 1:
+        raise InvalidRequest("n must be 1 unless the mode is draft", param="n")
+    for name in ("logprobs", "top_logprobs"):
+        if getattr(body, name):
+            raise InvalidRequest(f"{name} is only there in the mode draft", param=name)
+    return Plan(choice=choice, mode=mode)
+
+
+def mode_of(services: Services, body: Asked, choice: Choice) -> Mode:
+    """Return the mode that the request names, or the operator's minimum where that is more."""
+    return at_least(services.settings.minimum_mode, body.revision.mode or choice.mode)
+
+
+def _is_side_request(services: Services, body: ChatRequest, headers: Headers) -> bool:
+    told_by = services.settings.side_requests
+    if told_by == "off":
+        return False
+    by_prompt = told_by == "header_and_prompts" and is_side_prompt(body.turns())
+    return by_prompt or says_side_request(headers.get(HEADER))
 
 
 async def open_job(

@@ -17,13 +17,14 @@ from models import sse
 from models.errors import ModelError, ModelUnavailable
 from models.messages import Call, Json, Usage, merge_system
 from revision.calls import CallRecord
-from server.catalog import Choice
 from server.departure import or_gone
 from server.draft_chunks import Chunk, read
 from server.draft_stream import DraftStream, whole_body
 from server.event_stream import DONE, EventStream, comment, failure
 from server.feed import Feed
+from server.job import Plan
 from server.json_response import JsonResponse
+from server.replies import off_extension
 from server.schemas import ChatRequest
 from server.services import Services
 from server.version import system_fingerprint
@@ -44,7 +45,7 @@ class Relay:
 
     services: Services
     body: ChatRequest
-    choice: Choice
+    plan: Plan
     call: Call
     revision_id: str
     created: int
@@ -58,19 +59,19 @@ class Relay:
             "object": kind,
             "created": self.created,
             "model": self.body.model,
-            "system_fingerprint": system_fingerprint(self.choice.model, "", demo=demo),
+            "system_fingerprint": system_fingerprint(self.plan.choice.model, "", demo=demo),
         }
 
     async def whole(self) -> Chunk:
         """Return the upstream's whole answer."""
-        writer = self.services.writer(self.choice.model)
+        writer = self.services.writer(self.plan.choice.model)
         async with writer.relay(self._payload(), self.call) as relayed:
             data = b"".join([piece async for piece in relayed.body])
         return read(data, "message", choices=self._choices)
 
     async def chunks(self) -> AsyncGenerator[Chunk, None]:
         """Yield the upstream's chunks as they come."""
-        writer = self.services.writer(self.choice.model)
+        writer = self.services.writer(self.plan.choice.model)
         begun = False
         async with writer.relay(self._payload(), self.call) as relayed:
             async for piece in sse.frames(relayed.body):
@@ -81,6 +82,14 @@ class Relay:
                     begun = True
         if not begun:
             raise ModelUnavailable("the model server's stream ended before the reply did")
+
+    def off(self, usage: Usage | None) -> dict[str, Json]:
+        """Return the extension that says that nobody has reviewed this, and what it has cost."""
+        return off_extension(self.revision_id, self.plan.mode, self.plan.reason, usage)
+
+    def count(self) -> None:
+        """Count the answer among the reviews, as one that was none."""
+        self.services.metrics.reviews.labels(self.plan.mode, "off", self.plan.reason).inc()
 
     def book(self, usage: Usage | None, error: Exception | None = None) -> None:
         """Count what the answer has cost, as far as the upstream said."""
@@ -111,7 +120,7 @@ class Relay:
 
 
 async def relay(
-    services: Services, request: Request, body: ChatRequest, choice: Choice, deadline: float
+    services: Services, request: Request, body: ChatRequest, plan: Plan, deadline: float
 ) -> Response:
     """Return the upstream's answer, streamed or whole.
 
@@ -124,7 +133,7 @@ async def relay(
     job = Relay(
         services=services,
         body=body,
-        choice=choice,
+        plan=plan,
         call=Call(step="draft", messages=(), deadline=deadline, affinity=revision_id),
         revision_id=revision_id,
         created=int(time.time()),
@@ -140,11 +149,9 @@ async def _whole(job: Relay, request: Request) -> Response:
         job.book(None, error)
         raise
     job.book(answer.usage)
-    job.services.metrics.reviews.labels("draft", "off", "off").inc()
+    job.count()
     headers = {"x-revision-id": job.revision_id, "x-revision-status": "off"}
-    return JsonResponse(
-        whole_body(job.head("chat.completion"), job.revision_id, answer), headers=headers
-    )
+    return JsonResponse(whole_body(job.head("chat.completion"), answer, job.off), headers=headers)
 
 
 async def _stream(job: Relay, request: Request) -> Response:
@@ -158,7 +165,7 @@ async def _stream(job: Relay, request: Request) -> Response:
     except BaseException:
         await feed.close()
         raise
-    job.services.metrics.reviews.labels("draft", "off", "off").inc()
+    job.count()
     return EventStream(
         _frames(job, feed, has_begun=has_begun),
         close=feed.close,
@@ -170,7 +177,7 @@ async def _frames(job: Relay, feed: Feed[Chunk], *, has_begun: bool) -> AsyncIte
     options = job.body.stream_options
     told = DraftStream(
         job.head("chat.completion.chunk"),
-        job.revision_id,
+        job.off,
         include_usage=options is not None and options.include_usage,
     )
     failed: Exception | None = None

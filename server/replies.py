@@ -9,7 +9,8 @@ from models.messages import Completion, Json, Usage
 from revision.calls import Step, total_usage, usage_by_step
 from revision.critique import Critique
 from revision.events import Critiqued, Decided, Event, Explained, Found
-from revision.review import Review
+from revision.policy import Mode
+from revision.review import Review, StopReason
 from server.errors import ReviewDegraded
 from server.exposed import exposed, under_both_names
 from server.job import Job
@@ -147,13 +148,18 @@ def _by_step(spent: Mapping[Step, Usage]) -> dict[str, Json]:
     }
 
 
-def off_extension(revision_id: str, usage: Usage | None = None) -> dict[str, Json]:
-    """Return the extension of an answer that nobody asked to review, and what it cost if known."""
+def off_extension(
+    revision_id: str, mode: Mode, reason: StopReason, usage: Usage | None = None
+) -> dict[str, Json]:
+    """Return the extension of an answer that is not reviewed: not asked for, or no answer.
+
+    `usage` is what it has cost, where that is known.
+    """
     return {
         "id": revision_id,
         "status": "off",
-        "stop_reason": "off",
-        "mode": "draft",
+        "stop_reason": reason,
+        "mode": mode,
         "rounds": 0,
         "changed": False,
         "score": {"draft": None, "final": None},
@@ -197,6 +203,7 @@ def _criteria(review: Review) -> list[Json]:
             "critical": criterion.critical,
             "kind": criterion.kind,
             "origin": criterion.origin,
+            "bank_entry": criterion.source,
             "draft": _verdict(review.draft.critique, number),
             "final": _verdict(review.best.critique, number),
         }

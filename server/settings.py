@@ -19,6 +19,7 @@ from pydantic_settings import (
     YamlConfigSettingsSource,
 )
 
+from revision.policy import Mode
 from server.version import PACKAGE
 
 MEGABYTE = 1024 * 1024
@@ -67,6 +68,11 @@ class Settings(BaseSettings):
     answer_max_tokens: Annotated[int, Field(ge=1)] | None = None
     """Length of an answer whose request does not say; without it, the model server's own limit."""
     on_degraded: Literal["mark", "notice", "error"] = "mark"
+
+    side_requests: Literal["header_and_prompts", "header", "off"] = "header_and_prompts"
+    """What tells a chat frontend's side request (a title, tags), which takes one plain call."""
+    minimum_mode: Mode = "draft"
+    """Nothing gets less review than this, whatever a request says; side requests neither."""
 
     max_body_bytes: Annotated[int, Field(ge=1024)] = 2 * MEGABYTE
     ping_s: Annotated[float, Field(gt=0, le=60)] = 10.0

@@ -21,12 +21,12 @@ router = APIRouter()
 async def chat_completions(request: Request, services: Wired) -> Response:
     """Answer a conversation: drafted, critiqued, revised, re-checked."""
     body = await read_body(request, ChatRequest)
-    choice, mode = await plan_chat(services, body)
-    if mode == "draft":
+    plan = await plan_chat(services, body, request.headers)
+    if plan.relayed:
         wished = body.revision.deadline_ms or services.settings.deadline_ms
         deadline = asyncio.get_running_loop().time() + wished / 1000
-        return await relay(services, request, body, choice, deadline)
-    job = await open_job(services, body, choice, mode)
+        return await relay(services, request, body, plan, deadline)
+    job = await open_job(services, body, plan.choice, plan.mode)
     request.state.revision_id = job.revision_id  # from here on errors carry it too
     if body.stream:
         usage = body.stream_options is not None and body.stream_options.include_usage

@@ -10,7 +10,7 @@ from starlette.responses import Response
 from revision.revise import TOOL_OPTIONS
 from server.departure import or_gone
 from server.errors import InvalidRequest
-from server.job import open_job, run
+from server.job import mode_of, open_job, run
 from server.json_response import JsonResponse
 from server.replies import revision_body
 from server.routes.wiring import Wired
@@ -43,7 +43,7 @@ async def _review(
     body = await read_body(request, AnswerRequest)
     wanted = _checked(await read_body(request, ChatRequest))
     choice = await services.catalog.resolve(body.model)
-    mode = body.revision.mode or choice.mode
+    mode = mode_of(services, body, choice)
     if mode == "draft":
         raise InvalidRequest("the mode draft reviews nothing; name another", param="revision.mode")
     job = await open_job(services, body, choice, mode, rounds=rounds, wanted=wanted)

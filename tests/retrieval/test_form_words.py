@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from retrieval.form_words import MOST_SENTENCES, form_requests
+from retrieval.form_words import MOST_SENTENCES, asks_for_sources, form_requests
 
 
 @pytest.mark.parametrize(
@@ -26,6 +26,9 @@ from retrieval.form_words import MOST_SENTENCES, form_requests
         "make a SOAP note",
         "with ICD-10 codes",
         "Give me a checklist",
+        "help me write this better",
+        "polish this",
+        "correct the grammar",
     ],
 )
 def test_a_request_for_a_form_is_found(text):
@@ -68,3 +71,15 @@ def test_no_text_takes_long(text):
     started = time.perf_counter()
     form_requests(text)
     assert time.perf_counter() - started < 2.0
+
+
+@pytest.mark.parametrize(
+    "text", ["with references", "Cite your sources", "What is the evidence?", "name two trials"]
+)
+def test_a_wish_for_sources_is_found(text):
+    assert asks_for_sources(text)
+
+
+@pytest.mark.parametrize("text", ["", "My ankle hurts", "I prefer water", "a studious child"])
+def test_what_speaks_of_no_source_is_left_alone(text):
+    assert not asks_for_sources(text)

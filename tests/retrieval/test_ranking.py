@@ -133,6 +133,15 @@ def test_what_nothing_speaks_for_is_left_out(cosine, demanded, kept):
     assert bool(found) is kept
 
 
+def test_reassurance_ranks_low_where_a_red_flag_is_raised_and_is_still_there():
+    calm = near("calm", cosine=0.5, urgency=("non-emergent",))
+    other = near("other", cosine=0.2)
+    assert ids(rank([calm, other], emergency())) == ["other", "calm"]
+    both = near("both", cosine=0.5, urgency=("non-emergent", "conditionally-emergent"))
+    assert ids(rank([both, other], emergency())) == ["both", "other"]
+    assert ids(rank([calm, other], Scenario.unknown())) == ["calm", "other"]
+
+
 @pytest.mark.parametrize(
     ("kept", "size", "found"),
     [

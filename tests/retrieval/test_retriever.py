@@ -337,7 +337,7 @@ def test_where_an_emergency_is_possible_the_nearest_emergency_principle_has_a_pl
         embedder="",
         principles=tuple(TOPICS),
         weights=np.zeros((len(TOPICS), 64)),
-        bias=np.array([1.0 if name != "chest-pain" else 0.0 for name in TOPICS]),
+        bias=np.array([1.0 if name != "chest-pain" else ranking.TOPIC_SHARE for name in TOPICS]),
     )
     places_left = len(ALWAYS) + 2
 
@@ -402,7 +402,7 @@ def test_what_physicians_often_demand_is_found_whatever_the_words_are(retriever,
 def test_an_emergency_principle_far_from_the_words_gets_no_place(retriever, monkeypatch):
     monkeypatch.setattr(module, "EMERGENCY_FLOOR", 2.0)
     monkeypatch.setattr(ranking, "SCENARIO_WEIGHT", 0.0)
-    others = {name: 1.0 for name in TOPICS if name != "chest-pain"}
+    others = dict.fromkeys(TOPICS, 1.0) | {"chest-pain": ranking.TOPIC_SHARE}
     watched = replace(with_scenario(retriever, 0.9, 0.1, 0.0), demand=demanding(**others))
     asked = ask("crushing chest pain, a twisted ankle after running")
     assert "chest-pain" not in ids(watched.retrieve(asked, top_k=len(ALWAYS) + 1).principles)
@@ -420,7 +420,7 @@ def test_a_form_asked_for_in_one_sentence_has_a_place_beside_all_that_is_told(
     build_indexes(where, HashingEmbedder())
     opened = open_retriever(where, HashingEmbedder())
     told = "crushing chest pain, " * 5 + "a baby with high fever, " * 5 + "the dose of paracetamol"
-    limit = len(ALWAYS) + 2
+    limit = len(ALWAYS) + 1
 
     def found(text: str) -> list[str]:
         hits = opened.retrieve(ask(text), top_k=limit).principles
@@ -446,3 +446,29 @@ def test_a_form_asked_for_in_the_english_line_counts_too(tmp_path):
     line = "crushing chest pain, baby fever; write a letter to a colleague"
     hits = opened.retrieve(turns, top_k=len(ALWAYS) + 1, restated=line).principles
     assert "letters" in ids(hits)
+
+
+def test_the_subject_keeps_a_place_beside_what_is_asked_for_everywhere(retriever, monkeypatch):
+    everywhere = dict.fromkeys(TOPICS, 1.0) | {"ankle": ranking.TOPIC_SHARE / 2}
+    watched = replace(retriever, demand=demanding(**everywhere))
+    asked = ask("a twisted ankle after running, chest pain, fever of a baby, dose of paracetamol")
+    limit = len(ALWAYS) + 1
+    assert ids(watched.retrieve(asked, top_k=limit).principles)[1] == "ankle"
+    monkeypatch.setattr(module, "TOPIC_FLOOR", 2.0)
+    assert "ankle" not in ids(watched.retrieve(asked, top_k=limit).principles)
+
+
+def test_a_wish_for_sources_keeps_a_place(tmp_path, monkeypatch):
+    where = places(tmp_path)
+    lines = where.principles.read_text().splitlines()
+    sources = _line("sources", "name the guideline, study or body a statement rests on", [])
+    where.principles.write_text("\n".join([*lines, json.dumps(sources)]))
+    build_indexes(where, HashingEmbedder())
+    opened = open_retriever(where, HashingEmbedder())
+    told = "crushing chest pain, " * 5 + "a baby with high fever, " * 5
+    limit = len(ALWAYS) + 1
+    assert "sources" not in ids(opened.retrieve(ask(told), top_k=limit).principles)
+    wishing = ask(f"{told}. Please give references.")
+    assert ids(opened.retrieve(wishing, top_k=limit).principles)[1] == "sources"
+    monkeypatch.setattr(module, "SOURCES_FLOOR", 2.0)
+    assert "sources" not in ids(opened.retrieve(wishing, top_k=limit).principles)

@@ -23,7 +23,6 @@ from revision.policy import policy_for
 from revision.rubric import Criterion, Rubric
 from revision.select import (
     MOST_URGENT,
-    PER_ORIGIN,
     PER_STANDING,
     SIZE,
     as_they_are,
@@ -265,7 +264,7 @@ def test_urgent_criteria_leave_room_for_others():
     found = retrieved(
         emergency_principle("one", 6),
         emergency_principle("two", 6),
-        principle(*(criterion(letter) for letter in "ABCD")),
+        principle(*(criterion(letter) for letter in "ABCDEFGHIJ")),
         scenario=emergency(),
     )
     rubric = as_they_are(found)
@@ -275,12 +274,33 @@ def test_urgent_criteria_leave_room_for_others():
 def test_many_principles_share_a_rubric_and_what_always_applies_has_its_part():
     ordinary = ordinary_principles(points=10)
     standing = replace(
-        principle(*(criterion(f"s{n}", points=8) for n in range(6))), id="standing", always=True
+        principle(*(criterion(f"always {n}", points=10) for n in range(6))),
+        id="standing",
+        always=True,
     )
-    counts = Counter(one.principle for one in as_they_are(retrieved(*ordinary, standing)).criteria)
+    rubric = as_they_are(retrieved(*ordinary, standing), size=PER_STANDING + len(ordinary))
+    counts = Counter(one.principle for one in rubric.criteria)
     assert counts["standing"] == PER_STANDING
-    assert sum(counts.values()) == SIZE
-    assert max(counts[name] for name in "pqrstu") == PER_ORIGIN
+    shares = [counts[one.id] for one in ordinary]
+    assert max(shares) - min(shares) <= 1
+
+
+def test_each_origin_gives_its_weightiest_demand_before_any_gives_its_next():
+    ordinary = [
+        replace(
+            principle(
+                criterion(f"{name} must", points=5),
+                criterion(f"{name} too", points=4),
+                criterion(f"{name} must not", points=9, forbid=True),
+            ),
+            id=name,
+        )
+        for name in "abcdefgh"
+    ]
+    found = texts(as_they_are(retrieved(*ordinary), size=10))
+    assert {f"Says {name} must" for name in "abcdefgh"} <= set(found)
+    assert sum(text.endswith("too") for text in found) == 2
+    assert not any(text.endswith("must not") for text in found)
 
 
 def test_what_physicians_demanded_of_nearly_the_same_question_is_in_and_can_be_picked():

@@ -246,14 +246,16 @@ async def test_the_extension_has_exactly_the_promised_keys(gateway: Gateway, vll
     assert (told[SIGNS]["draft"], told[SIGNS]["final"]) == ("unmet", "met")
     assert (told[HARM]["draft"], told[HARM]["critical"]) == ("met", True)
     assert told[CAUSE]["principle"] is None
+    assert (told[CAUSE]["origin"], told[CAUSE]["bank_entry"]) == ("bank", "bank-headache")
+    assert (told[SIGNS]["origin"], told[SIGNS]["bank_entry"]) == ("principle", None)
     assert told[SIGNS]["principle"] == "headache-warning-signs"
 
 
-# See docs/adr/0008: the promised keys, and two that tell how to read them.
+# See docs/adr/0008: the promised keys, and three that tell how to read them.
 async def test_a_criterion_has_exactly_the_promised_keys(gateway: Gateway):
     revision = (await gateway.chat()).revision
     assert {frozenset(one) for one in revision["criteria"]} == {
-        frozenset(CRITERION_KEYS | {"kind", "origin"})
+        frozenset(CRITERION_KEYS | {"kind", "origin", "bank_entry"})
     }
 
 
@@ -507,6 +509,69 @@ async def test_a_notice_is_never_added_to_json(open_gateway: Opener, vllm: FakeV
     reply = await gateway.chat(response_format={"type": "json_object"})
     assert json.loads(reply.text) == {"advice": "Rest."}
     assert reply.revision["status"] == "unreviewed"
+
+
+ADVICE_SCHEMA = {
+    "type": "object",
+    "properties": {"advice": {"type": "string"}},
+    "required": ["advice"],
+    "additionalProperties": False,
+}
+ANY_OBJECT = {"type": "json_object"}
+ADVICE = {"type": "json_schema", "json_schema": {"name": "advice", "schema": ADVICE_SCHEMA}}
+JSON_DRAFT, JSON_REVISED = (json.dumps({"advice": words}) for words in (DRAFT, REVISED))
+FENCED = f"```json\n{JSON_REVISED}\n```"
+
+
+@pytest.mark.parametrize(
+    ("wanted", "draft", "candidate", "objection"),
+    [
+        (ANY_OBJECT, JSON_DRAFT, JSON_REVISED, None),
+        (ANY_OBJECT, JSON_DRAFT, REVISED, "not JSON"),
+        (ANY_OBJECT, JSON_DRAFT, FENCED, "not JSON"),
+        (ANY_OBJECT, JSON_DRAFT, json.dumps([REVISED]), "not JSON"),
+        (ADVICE, JSON_DRAFT, JSON_REVISED, None),
+        (ADVICE, JSON_DRAFT, FENCED, "not JSON"),
+        (ADVICE, JSON_DRAFT, json.dumps({"said": REVISED}), "breaks the schema"),
+        (ADVICE, FENCED, JSON_REVISED, None),
+        (ADVICE, DRAFT, json.dumps({"said": REVISED}), "breaks the schema"),
+    ],
+)
+async def test_json_that_was_asked_for_is_still_json_after_a_revision_or_the_draft_stands(
+    gateway: Gateway,
+    vllm: FakeVLLM,
+    wanted: dict,
+    draft: str,
+    candidate: str,
+    objection: str | None,
+):
+    vllm.script = {
+        "judge": lacks(SIGNS, unless="stiff neck"),
+        "draft": draft,
+        "revise": candidate,
+    }
+    wishes = {"response_format": wanted, "revision": {"include": ["trace"]}}
+    reply, stream = await gateway.chat(**wishes), await gateway.stream(**wishes)
+    for text, revision in ((reply.text, reply.revision), (stream.text, stream.revision)):
+        taken = (candidate, "revised") if objection is None else (draft, "kept_draft")
+        assert (text, revision["status"]) == taken
+        assert [edit["objection"] for edit in revision["trace"]["edits"]] == [objection]
+    assert {one.body["response_format"]["type"] for one in vllm.of("revise")} == {wanted["type"]}
+    instruction = vllm.of("revise")[0].body["messages"][-1]["content"]
+    assert instruction.endswith("no fence around it, no word before or after it.")
+
+
+async def test_a_form_that_no_reply_has_costs_no_more_than_the_rounds_allow(
+    gateway: Gateway, vllm: FakeVLLM
+):
+    vllm.script = {"revise": DRAFT + " Sleep."}
+    for reply in (
+        await gateway.chat(response_format=ADVICE),
+        await gateway.chat(response_format=ADVICE, revision={"max_rounds": 3}),
+    ):
+        assert reply.outcome == ("kept_draft", "no_gain")
+        assert (reply.text, reply.revision["rounds"]) == (DRAFT, 1)
+        assert reply.revision["score"] == {"draft": 1.0, "final": 1.0}
 
 
 @pytest.mark.parametrize("setting", ["mark", "notice", "error"])
