@@ -31,20 +31,16 @@ async def draft(case: Case) -> AsyncGenerator[Event, None]:
         for number in range(2, case.policy.drafts + 1)
     ]
     try:
+        outcomes: list[Completion | ModelError | RevisionError] = []
         if case.policy.live_draft:
-            whole: Completion | None = None
-            async with aclosing(_pieces(case.calls, first)) as pieces:
+            async with aclosing(_live(case.calls, first)) as pieces:
                 async for piece in pieces:
                     if isinstance(piece, Delta):
                         yield DraftPiece(delta=piece)
                     else:
-                        whole = piece
-            if whole is None or _is_empty(whole):
-                whole = await _again(case.calls, first)
-                yield DraftPiece(delta=Delta(text=whole.text, reasoning=whole.reasoning))
-            outcomes: list[Completion | ModelError | RevisionError] = [whole]
+                        outcomes.append(piece)
         else:
-            outcomes = [await _tried(_one(case.calls, first))]
+            outcomes.append(await _tried(_one(case.calls, first)))
         if not _calls_tools(outcomes[0]):  # tool calls are relayed, so the others are of no use
             outcomes += [await _tried(task) for task in others]
         drafts = [one for one in outcomes if isinstance(one, Completion)]
@@ -88,9 +84,24 @@ async def _again(calls: Calls, call: Call) -> Completion:
     return completion
 
 
-async def _pieces(calls: Calls, call: Call) -> AsyncGenerator[Delta | Completion, None]:
-    async for piece in calls.stream("draft", call):
-        yield piece
+async def _live(
+    calls: Calls, call: Call
+) -> AsyncGenerator[Delta | Completion | ModelError | RevisionError, None]:
+    """Yield a draft's pieces as they come, and last the draft or why there is none."""
+    whole: Completion | None = None
+    try:
+        async for piece in calls.stream("draft", call):
+            if isinstance(piece, Delta):
+                yield piece
+            else:
+                whole = piece
+        if whole is None or _is_empty(whole):
+            whole = await _again(calls, call)
+            yield Delta(text=whole.text, reasoning=whole.reasoning)
+    except (ModelError, RevisionError) as error:
+        yield error
+    else:
+        yield whole
 
 
 async def _tried(draft: Awaitable[Completion]) -> Completion | ModelError | RevisionError:

@@ -609,10 +609,7 @@ async def test_a_draft_that_the_model_server_gave_up_on_is_no_answer(
     whole = await gateway.chat(revision={"expose": expose})
     assert (whole.status, whole.error["code"]) == (503, "upstream_unavailable")
     stream = await gateway.stream("thorough", revision={"expose": expose})
-    if expose is None:  # another draft serves
-        assert stream.text == f"{DRAFT} Sleep enough."
-    else:
-        assert stream.chunks[-1]["error"]["code"] == "upstream_unavailable"
+    assert stream.text == f"{DRAFT} Sleep enough.", "another draft serves"
 
 
 @pytest.mark.parametrize("reason", ["length", "content_filter", "stop", "tool_calls"])
