@@ -52,20 +52,28 @@ class PromptDetails(Wire):
     cached_tokens: int | None = None
 
 
+class CompletionDetails(Wire):
+    """What of the completion was reasoning."""
+
+    reasoning_tokens: int | None = None
+
+
 class WireUsage(Wire):
     """Tokens as the server counted them."""
 
     prompt_tokens: int = 0
     completion_tokens: int | None = None
     prompt_tokens_details: PromptDetails | None = None
+    completion_tokens_details: CompletionDetails | None = None
 
     def to_usage(self) -> Usage:
         """Return the loop's own value."""
-        details = self.prompt_tokens_details
+        details, thinking = self.prompt_tokens_details, self.completion_tokens_details
         return Usage(
             prompt_tokens=self.prompt_tokens,
             completion_tokens=self.completion_tokens or 0,
             cached_tokens=(details.cached_tokens or 0) if details else 0,
+            reasoning_tokens=(thinking.reasoning_tokens or 0) if thinking else 0,
         )
 
 

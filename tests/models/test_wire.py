@@ -67,6 +67,10 @@ def test_a_reply_is_read_under_every_known_name(message: dict, text: str, reason
         ),
         ({"prompt_tokens": 3, "prompt_tokens_details": None}, Usage(prompt_tokens=3)),
         (
+            {"completion_tokens": 5, "completion_tokens_details": {"reasoning_tokens": 4}},
+            Usage(completion_tokens=5, reasoning_tokens=4),
+        ),
+        (
             {"prompt_tokens": 3, "prompt_tokens_details": {"cached_tokens": None}},
             Usage(prompt_tokens=3),
         ),

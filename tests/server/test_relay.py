@@ -49,7 +49,12 @@ ENGINE = {
     "service_tier": None,
 }
 INSIDE = (b"upstream", b"secret", b"engine", b"timings", b"token_ids", b"10.0.0.1", b"stop-inside")
-SPENT = {"prompt_tokens": 9, "completion_tokens": 4, "queue_ms": 7}
+SPENT = {
+    "prompt_tokens": 9,
+    "completion_tokens": 4,
+    "completion_tokens_details": {"reasoning_tokens": 3},
+    "queue_ms": 7,
+}
 
 
 def leaky(*choices: dict[str, object], **more: object) -> bytes:
@@ -92,6 +97,8 @@ async def test_a_draft_has_our_id_the_model_asked_for_and_nothing_of_the_engine_
     reply = await gateway.chat(model=model)
     assert not [leak for leak in (*INSIDE, b"queue_ms") if leak in reply.body]
     assert (reply.json["model"], reply.text) == (model, "Rest.")
+    assert reply.json["usage"] == stream.chunks[-1]["usage"]
+    assert reply.json["usage"]["completion_tokens_details"] == {"reasoning_tokens": 3}
     assert reply.json["system_fingerprint"] == stream.chunks[0]["system_fingerprint"]
     assert reply.json["choices"][0]["finish_reason"] == "stop"
     assert set(reply.json) == {
