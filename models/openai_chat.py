@@ -6,10 +6,11 @@ from dataclasses import dataclass, field
 
 from models import sse
 from models.errors import MalformedReply, ModelError, ModelUnavailable
+from models.finish import finish_reason
 from models.messages import NOTHING, Call, Completion, Delta, Json, Usage
 from models.openai_http import OpenAIServer
 from models.thinking import Thinking
-from models.wire import WireChunk, WireCompletion, finish_reason, parse
+from models.wire import WireChunk, WireCompletion, parse
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,8 +12,9 @@ from typing import Literal
 import orjson
 
 from models.errors import MalformedReply, ModelUnavailable
+from models.finish import finish_reason
 from models.messages import Json, Usage
-from models.wire import finish_reason, usage_in
+from models.wire import usage_in
 
 _CALL_KEYS = ("index", "id", "type", "function", "custom")
 _LOGPROBS_KEYS = ("content", "refusal")

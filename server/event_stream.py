@@ -1,7 +1,8 @@
 """Server-sent events to a client: frames, the response, and text cut into chunks."""
 
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import aclosing
 
 import orjson
 import regex
@@ -32,7 +33,18 @@ def comment(text: str) -> bytes:
     return format_sse_event(comment=text, data_str=None)
 
 
-def failure(error: Exception) -> bytes:
+async def to_the_end(frames: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
+    """Yield the frames of a stream, an error in our form if they break off, and `[DONE]` always."""
+    try:
+        async with aclosing(frames):
+            async for piece in frames:
+                yield piece
+    except Exception as error:  # noqa: BLE001  # the last resort of a stream that has begun
+        yield _failure(error)
+    yield DONE
+
+
+def _failure(error: Exception) -> bytes:
     """Return the frame that tells a failure after the first byte; log it if it is ours."""
     if (told := api_error(error)).code == "internal_error":
         # No traceback: it repeats what was being worked on.

@@ -7,27 +7,23 @@ holds here too.
 
 import secrets
 import time
-from collections.abc import AsyncGenerator, AsyncIterator
-from dataclasses import dataclass
+from collections.abc import AsyncGenerator
 
 from starlette.requests import Request
 from starlette.responses import Response
 
-from models import sse
-from models.errors import ModelError, ModelUnavailable
-from models.messages import Call, Json, Usage, merge_system
-from revision.calls import CallRecord
+from models.errors import ModelError
+from models.messages import Call
 from server.departure import or_gone
-from server.draft_chunks import Chunk, read
+from server.draft_call import DraftCall
+from server.draft_chunks import Chunk
 from server.draft_stream import DraftStream, whole_body
-from server.event_stream import DONE, EventStream, comment, failure
+from server.event_stream import EventStream, comment, to_the_end
 from server.feed import Feed
 from server.job import Plan
 from server.json_response import JsonResponse
-from server.replies import off_extension
 from server.schemas import ChatRequest
 from server.services import Services
-from server.version import system_fingerprint
 
 GRACE_S = 2.0
 """How long the first byte waits for a failure that deserves a real HTTP status. There is nothing
@@ -37,86 +33,6 @@ CLOSE_S = 0.25
 """How long the end of a choice waits for the usage that follows it."""
 
 STAGE = "draft"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Relay:
-    """One relayed request. `created` in Unix seconds, `started` by the performance counter."""
-
-    services: Services
-    body: ChatRequest
-    plan: Plan
-    call: Call
-    revision_id: str
-    created: int
-    started: float
-
-    def head(self, kind: str) -> dict[str, Json]:
-        """Return what the answer, or every chunk of it, begins with."""
-        demo = self.services.settings.is_demo
-        return {
-            "id": f"chatcmpl-{secrets.token_hex(14)}",
-            "object": kind,
-            "created": self.created,
-            "model": self.body.model,
-            "system_fingerprint": system_fingerprint(self.plan.choice.model, "", demo=demo),
-        }
-
-    async def whole(self) -> Chunk:
-        """Return the upstream's whole answer."""
-        writer = self.services.writer(self.plan.choice.model)
-        async with writer.relay(self._payload(), self.call) as relayed:
-            data = b"".join([piece async for piece in relayed.body])
-        return read(data, "message", choices=self._choices)
-
-    async def chunks(self) -> AsyncGenerator[Chunk, None]:
-        """Yield the upstream's chunks as they come."""
-        writer = self.services.writer(self.plan.choice.model)
-        begun = False
-        async with writer.relay(self._payload(), self.call) as relayed:
-            async for piece in sse.frames(relayed.body):
-                if (data := sse.data_of(piece)) == sse.DONE:
-                    break
-                if data:
-                    yield read(data, "delta", choices=self._choices)
-                    begun = True
-        if not begun:
-            raise ModelUnavailable("the model server's stream ended before the reply did")
-
-    def off(self, usage: Usage | None) -> dict[str, Json]:
-        """Return the extension that says that nobody has reviewed this, and what it has cost."""
-        return off_extension(self.revision_id, self.plan.mode, self.plan.reason, usage)
-
-    def count(self) -> None:
-        """Count the answer among the reviews, as one that was none."""
-        self.services.metrics.reviews.labels(self.plan.mode, "off", self.plan.reason).inc()
-
-    def book(self, usage: Usage | None, error: Exception | None = None) -> None:
-        """Count what the answer has cost, as far as the upstream said."""
-        known = error.spent if isinstance(error, ModelError) else None
-        record = CallRecord(
-            step="draft",
-            seconds=time.perf_counter() - self.started,
-            usage=usage or known or Usage(),
-            error=type(error).__name__ if error else None,
-        )
-        self.services.metrics.spent([record])
-
-    @property
-    def _choices(self) -> int:
-        return self.body.n or 1
-
-    def _payload(self) -> dict[str, Json]:
-        body = self.body
-        sent: dict[str, Json] = body.model_dump(
-            mode="json", exclude_unset=True, exclude={"revision"}
-        )
-        sent["messages"] = [turn.to_wire() for turn in merge_system(body.turns())]
-        if body.answer_length() is None and self.services.answer_max_tokens is not None:
-            sent["max_tokens"] = self.services.answer_max_tokens
-        if body.stream:  # the extension tells the usage, whoever else wants it
-            sent["stream_options"] = {"include_usage": True}
-        return sent
 
 
 async def relay(
@@ -130,7 +46,7 @@ async def relay(
     """
     revision_id = f"rev_{secrets.token_hex(16)}"
     request.state.revision_id = revision_id  # from here on errors carry it too
-    job = Relay(
+    job = DraftCall(
         services=services,
         body=body,
         plan=plan,
@@ -142,7 +58,7 @@ async def relay(
     return await (_stream(job, request) if body.stream else _whole(job, request))
 
 
-async def _whole(job: Relay, request: Request) -> Response:
+async def _whole(job: DraftCall, request: Request) -> Response:
     try:
         answer = await or_gone(request, job.whole())
     except ModelError as error:
@@ -154,7 +70,7 @@ async def _whole(job: Relay, request: Request) -> Response:
     return JsonResponse(whole_body(job.head("chat.completion"), answer, job.off), headers=headers)
 
 
-async def _stream(job: Relay, request: Request) -> Response:
+async def _stream(job: DraftCall, request: Request) -> Response:
     feed = Feed(job.chunks())
     try:
         has_begun = await or_gone(request, feed.settle(lambda _: True, grace_s=GRACE_S))
@@ -167,31 +83,32 @@ async def _stream(job: Relay, request: Request) -> Response:
         raise
     job.count()
     return EventStream(
-        _frames(job, feed, has_begun=has_begun),
+        to_the_end(_frames(job, feed, has_begun=has_begun)),
         close=feed.close,
         headers={"x-revision-id": job.revision_id},
     )
 
 
-async def _frames(job: Relay, feed: Feed[Chunk], *, has_begun: bool) -> AsyncIterator[bytes]:
+async def _frames(
+    job: DraftCall, feed: Feed[Chunk], *, has_begun: bool
+) -> AsyncGenerator[bytes, None]:
     options = job.body.stream_options
     told = DraftStream(
         job.head("chat.completion.chunk"),
         job.off,
         include_usage=options is not None and options.include_usage,
     )
-    failed: Exception | None = None
+    failed: ModelError | None = None
     try:
         if not has_begun:
             yield comment(STAGE)
         async for piece in _told(feed, told, job.services.settings.ping_s):
             yield piece
-    except Exception as error:  # noqa: BLE001  # the last resort of a stream that has begun
+    except ModelError as error:
         failed = error
-        yield failure(error)
+        raise
     finally:
         job.book(told.usage, failed)
-    yield DONE
 
 
 async def _told(feed: Feed[Chunk], told: DraftStream, ping_s: float) -> AsyncGenerator[bytes, None]:

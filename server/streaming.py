@@ -4,12 +4,13 @@ No word of the answer leaves before it is accepted. Until then the client gets t
 once and comments that name the stage; then the answer, whole, in chunks without any delay.
 """
 
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import aclosing
 
 from models.messages import Json
 from revision.calls import total_usage
 from revision.events import Drafted, DraftPiece, Event, StageBegan, Stopped
-from server.event_stream import DONE, EventStream, comment, failure, frame, pieces
+from server.event_stream import EventStream, comment, frame, pieces, to_the_end
 from server.exposed import Exposed, under_both_names
 from server.feed import Feed
 from server.job import Job
@@ -34,21 +35,20 @@ async def stream_review(job: Job, *, include_usage: bool) -> EventStream:
         await feed.close()
         raise
     return EventStream(
-        _frames(job, feed, include_usage=include_usage),
+        to_the_end(_frames(job, feed, include_usage=include_usage)),
         close=feed.close,
         headers={"x-revision-id": job.revision_id},
     )
 
 
-async def _frames(job: Job, feed: Feed[Event], *, include_usage: bool) -> AsyncIterator[bytes]:
+async def _frames(
+    job: Job, feed: Feed[Event], *, include_usage: bool
+) -> AsyncGenerator[bytes, None]:
     chunks = Chunks(job, include_usage=include_usage)
-    try:
-        yield chunks.delta({"role": "assistant", "content": ""})
-        async for piece in _fold(job, feed, chunks):
+    yield chunks.delta({"role": "assistant", "content": ""})
+    async with aclosing(_fold(job, feed, chunks)) as frames:
+        async for piece in frames:
             yield piece
-    except Exception as error:  # noqa: BLE001  # the last resort of a stream that has begun
-        yield failure(error)
-    yield DONE
 
 
 async def _fold(job: Job, feed: Feed[Event], chunks: "Chunks") -> AsyncGenerator[bytes, None]:
