@@ -15,6 +15,18 @@ NOTHING: Mapping[str, Json] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """A text part of a turn. `extra` holds its other fields (as a cache mark) as they came."""
+
+    text: str
+    extra: Mapping[str, Json] = field(default_factory=lambda: NOTHING)
+
+    def to_wire(self) -> dict[str, Json]:
+        """Return the part in the form of OpenAI's API."""
+        return {"type": "text", "text": self.text, **self.extra}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Message:
     """One chat turn. `content` is text, a tuple of text parts, or None (as beside tool calls).
 
@@ -22,21 +34,30 @@ class Message:
     """
 
     role: str
-    content: str | tuple[str, ...] | None
+    content: str | tuple[Part, ...] | None
     extra: Mapping[str, Json] = field(default_factory=lambda: NOTHING)
 
     @property
     def text(self) -> str:
         """The turn's words, parts joined in order; empty where there are none."""
         if isinstance(self.content, tuple):
-            return "".join(self.content)
+            return "".join(part.text for part in self.content)
         return self.content or ""
+
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        """The content as parts; plain text is one part."""
+        if isinstance(self.content, tuple):
+            return self.content
+        return (Part(text=self.content),) if self.content else ()
 
     def to_wire(self) -> dict[str, Json]:
         """Return the turn in the form of OpenAI's API."""
-        content: Json = self.content
+        content: Json
         if isinstance(self.content, tuple):
-            content = [{"type": "text", "text": part} for part in self.content]
+            content = [part.to_wire() for part in self.content]
+        else:
+            content = self.content
         return {"role": self.role, "content": content, **self.extra}
 
 
@@ -131,15 +152,27 @@ class Completion:
 
     `finish_reason` is one of OpenAI's, and "length" for tool calls that were cut short too.
     `first_token` maps the likeliest first tokens to their log-probabilities, if asked for.
-    `tool_calls` are relayed as they came; a reply that has them is not prose to review.
+    `tool_calls` are relayed as they came. `refusal` is the model's own statement, in a field apart,
+    that it gives no answer. A reply that has either is not prose to review.
     """
 
     text: str
     finish_reason: str
+    refusal: str = ""
     usage: Usage = field(default_factory=Usage)
     reasoning: str = ""
     tool_calls: tuple[Json, ...] = ()
     first_token: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
+
+    @property
+    def is_prose(self) -> bool:
+        """Whether it is an answer in words, which can be judged and revised."""
+        return not (self.tool_calls or self.refusal)
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether it says nothing at all."""
+        return self.is_prose and not self.text.strip()
 
 
 def merge_system(messages: tuple[Message, ...]) -> tuple[Message, ...]:
@@ -153,6 +186,23 @@ def merge_system(messages: tuple[Message, ...]) -> tuple[Message, ...]:
         len(instructions) == 1 and messages[0] is instructions[0] and messages[0].role == "system"
     ):
         return messages
-    head = Message(role="system", content="\n\n".join(turn.text for turn in instructions))
     rest = tuple(turn for turn in messages if turn.role not in {"system", "developer"})
-    return (head, *rest)
+    return (_one_system_turn(instructions), *rest)
+
+
+def _one_system_turn(instructions: Sequence[Message]) -> Message:
+    """Return one turn with the parts of all; with the other fields where all agree on them.
+
+    Text alone stays text, since not every template takes parts.
+    """
+    first = instructions[0]
+    extra = first.extra if all(turn.extra == first.extra for turn in instructions) else NOTHING
+    if len(instructions) == 1:
+        return Message(role="system", content=first.content, extra=extra)
+    if not any(isinstance(turn.content, tuple) for turn in instructions):
+        words = "\n\n".join(turn.text for turn in instructions)
+        return Message(role="system", content=words, extra=extra)
+    parts = list(first.parts)
+    for turn in instructions[1:]:
+        parts += [Part(text="\n\n"), *turn.parts]
+    return Message(role="system", content=tuple(parts), extra=extra)

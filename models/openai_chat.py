@@ -81,6 +81,7 @@ class Assembly:
         self._thinking = Thinking()
         self._text: list[str] = []
         self._reasoning: list[str] = []
+        self._refusal: list[str] = []
         self._tool_calls: dict[int, dict[str, Json]] = {}
         self._finish_reason: str | None = None
 
@@ -99,6 +100,7 @@ class Assembly:
             return Delta()
         choice = chunk.choices[0]
         self._finish_reason = choice.finish_reason or self._finish_reason
+        self._refusal.append(choice.delta.refusal or "")
         for fragment in choice.delta.tool_calls or ():
             self._add_tool_call(fragment)
         words = self._thinking.add(choice.delta.words())
@@ -126,6 +128,7 @@ class Assembly:
             usage=self.usage,
             reasoning="".join(self._reasoning),
             tool_calls=tuple(call for _, call in sorted(self._tool_calls.items())),
+            refusal="".join(self._refusal),
         )
 
     def _keep(self, delta: Delta) -> Delta:

@@ -96,8 +96,8 @@ class WireMessage(Wire):
         return self.reasoning or self.reasoning_content or ""
 
     def words(self) -> str:
-        """Return the answer's text; a refusal is an answer too."""
-        return self.content or self.refusal or ""
+        """Return the answer's text; a refusal is none."""
+        return self.content or ""
 
 
 class Choice(Wire):
@@ -132,6 +132,7 @@ class WireCompletion(Wire):
             reasoning=choice.message.thinking() + words.reasoning,
             tool_calls=tuple(choice.message.tool_calls or ()),
             first_token=choice.logprobs.first_token() if choice.logprobs else {},
+            refusal=choice.message.refusal or "",
         )
 
 

@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from models.messages import NOTHING, Json, Message
+from models.messages import NOTHING, Json, Message, Part
 from revision.form import AnswerForm, form_of
 
 _BREVITY = re.compile(
@@ -71,6 +71,7 @@ class Conversation:
         last = self.messages[-1]
         if last.role != "user":
             return (*self.messages, Message(role="user", content=instruction))
-        parts = last.content if isinstance(last.content, tuple) else (last.text,)
-        joined = Message(role="user", content="\n\n".join((*parts, instruction)), extra=last.extra)
-        return (*self.messages[:-1], joined)
+        content: str | tuple[Part, ...] = f"{last.text}\n\n{instruction}"
+        if isinstance(last.content, tuple):
+            content = (*last.content, Part(text=f"\n\n{instruction}"))
+        return (*self.messages[:-1], Message(role="user", content=content, extra=last.extra))

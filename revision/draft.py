@@ -41,12 +41,12 @@ async def draft(case: Case) -> AsyncGenerator[Event, None]:
                         outcomes.append(piece)
         else:
             outcomes.append(await _tried(_one(case.calls, first)))
-        if not _calls_tools(outcomes[0]):  # tool calls are relayed, so the others are of no use
+        if not _is_relayed(outcomes[0]):
             outcomes += [await _tried(task) for task in others]
         drafts = [one for one in outcomes if isinstance(one, Completion)]
         if not drafts:
             raise next(one for one in outcomes if isinstance(one, Exception))
-        yield Drafted(drafts=(drafts[0], *(one for one in drafts[1:] if not one.tool_calls)))
+        yield Drafted(drafts=(drafts[0], *(one for one in drafts[1:] if one.is_prose)))
     finally:
         for task in others:
             task.cancel()
@@ -68,7 +68,7 @@ def _call(case: Case, step: str) -> Call:
 async def _one(calls: Calls, call: Call) -> Completion:
     """Return a draft with words in it, asking once more if the first one has none."""
     completion = await calls.write("draft", call)
-    return await _again(calls, call) if _is_empty(completion) else completion
+    return await _again(calls, call) if completion.is_empty else completion
 
 
 async def _again(calls: Calls, call: Call) -> Completion:
@@ -79,7 +79,7 @@ async def _again(calls: Calls, call: Call) -> Completion:
 
     """
     completion = await calls.write("draft", replace(call, seed=None))
-    if _is_empty(completion):
+    if completion.is_empty:
         raise EmptyDraft("the model gave an empty answer, twice")
     return completion
 
@@ -95,7 +95,7 @@ async def _live(
                 yield piece
             else:
                 whole = piece
-        if whole is None or _is_empty(whole):
+        if whole is None or whole.is_empty:
             whole = await _again(calls, call)
             yield Delta(text=whole.text, reasoning=whole.reasoning)
     except (ModelError, RevisionError) as error:
@@ -112,9 +112,6 @@ async def _tried(draft: Awaitable[Completion]) -> Completion | ModelError | Revi
         return error
 
 
-def _calls_tools(outcome: Completion | ModelError | RevisionError) -> bool:
-    return isinstance(outcome, Completion) and bool(outcome.tool_calls)
-
-
-def _is_empty(completion: Completion) -> bool:
-    return not completion.text.strip() and not completion.tool_calls
+def _is_relayed(outcome: Completion | ModelError | RevisionError) -> bool:
+    """Say whether it calls tools or refuses: it goes out as it is, and other drafts are no use."""
+    return isinstance(outcome, Completion) and not outcome.is_prose

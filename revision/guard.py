@@ -50,6 +50,7 @@ def objection(
         (not new, "empty"),
         (new == old or (was is not None and _same(was, now)), "unchanged"),
         (bool(candidate.tool_calls), "calls tools"),
+        (bool(candidate.refusal), "refuses"),
         (candidate.finish_reason == "length" and best.finish_reason != "length", "cut short"),
         (
             candidate.finish_reason == "content_filter" and best.finish_reason != "content_filter",

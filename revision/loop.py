@@ -51,7 +51,7 @@ async def self_revise(  # noqa: C901  # the method, whole, on one page
             match event:
                 case Drafted():
                     drafts = event.drafts
-                    if drafts[0].tool_calls:
+                    if not drafts[0].is_prose:
                         rubric = None  # whether there was one already is a matter of chance
                         break
                 case RubricReady():
@@ -141,8 +141,8 @@ def _no_review(policy: Policy, draft: Completion, obstacle: Exception | None) ->
     """Say why the draft goes out unjudged, if so."""
     if not policy.reviewed:
         return "off"
-    if draft.tool_calls:
-        return "bypass"
+    if not draft.is_prose:
+        return "bypass"  # a call of a tool, or a refusal: see ADR 0013
     return stop_reason(obstacle) if obstacle is not None else None
 
 

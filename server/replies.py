@@ -60,8 +60,8 @@ def completion_body(job: Job, review: Review, events: Iterable[Event]) -> dict[s
     if answer.tool_calls:
         message["tool_calls"] = list(answer.tool_calls)
     else:
-        message["content"] = answer.text
-        message["refusal"] = None
+        message["content"] = None if answer.refusal and not answer.text else answer.text
+        message["refusal"] = answer.refusal or None
     if job.exposes_reasoning:
         message |= under_both_names(exposed(review.draft.answer))
     choice: dict[str, Json] = {

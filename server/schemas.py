@@ -1,75 +1,51 @@
 """The request bodies, as OpenAI's API and this project's extension define them.
 
-Fields that OpenAI has and we do not name are kept and passed on. Fields that reach into the
-engine are refused: a chat template or a grammar from outside is code, or as good as.
+Every field of OpenAI's that is known is checked as OpenAI checks it; fields that OpenAI has and
+we do not name are kept and passed on. What says who a person is or how a record is kept stays
+here: it is checked, carried on the request, and never sent to a model server (`exclude`).
 """
 
-import re
-from collections.abc import Mapping
 from typing import Annotated, Literal, TypeVar
 
 from fastapi import Request
 from pydantic import (
     BaseModel,
-    ConfigDict,
     Field,
-    JsonValue,
+    SerializerFunctionWrapHandler,
     ValidationError,
     field_validator,
+    model_serializer,
 )
+from pydantic_core import from_json
 
 from models.messages import Message
 from revision.policy import Mode
+from server.chat_fields import (
+    LogitBias,
+    Metadata,
+    Modalities,
+    ServiceTier,
+    Stop,
+    StreamOptions,
+)
+from server.complaints import complaint, not_json
+from server.conversation_rules import check_turns
 from server.departure import body_of
 from server.errors import InvalidRequest
+from server.refused import without_refused
+from server.response_format import ResponseFormat
+from server.tools import NamedChoice, Tool, ToolChoice
+from server.turns import ChatMessage
+from server.wire_fields import Body, Closed, Flag, Number, Whole
 
-REFUSED = frozenset(
-    {
-        "chat_template",
-        "chat_template_kwargs",
-        "documents",
-        "prompt_embeds",
-        "logits_processors",
-        "structured_outputs",
-        "guided_json",
-        "guided_regex",
-        "guided_choice",
-        "guided_grammar",
-        "guided_decoding_backend",
-        "grammar",
-        "kv_transfer_params",
-        "mm_processor_kwargs",
-        "media_io_kwargs",
-        "best_of",
-        "use_beam_search",
-        "prompt_logprobs",
-        "cache_salt",
-        "priority",
-        "api_base",
-        "base_url",
-        "json_schema",
-        "vllm_xargs",
-        "lora_request",
-        "allowed_token_ids",
-        "continue_final_message",
-        "add_generation_prompt",
-        "echo",
-    }
-)
 MOST_CHOICES = 8
 MOST_MESSAGES = 1000
+MOST_TOOLS = 128
+MOST_TOKENS = 2**31 - 1
 
 
-class Body(BaseModel):
-    """A part of a request."""
-
-    model_config = ConfigDict(extra="allow", frozen=True)
-
-
-class RevisionOptions(BaseModel):
+class RevisionOptions(Closed):
     """The request extension `revision`."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     mode: Mode | None = None
     max_rounds: Annotated[int, Field(ge=0, le=3, strict=True)] | None = None
@@ -79,43 +55,18 @@ class RevisionOptions(BaseModel):
     expose: Literal["reasoning"] | None = None
 
 
-class TextPart(BaseModel):
-    """A part of a turn's content; only text can be reviewed."""
-
-    model_config = ConfigDict(extra="allow", frozen=True)
-
-    type: Literal["text"]
-    text: str
-
-
-class ChatMessage(Body):
-    """One turn."""
-
-    role: Literal["system", "developer", "user", "assistant", "tool", "function"]
-    content: str | tuple[TextPart, ...] | None = None
-
-    def to_message(self) -> Message:
-        """Return the turn with its other fields as they came."""
-        content = self.content
-        if isinstance(content, tuple):
-            content_value: str | tuple[str, ...] | None = tuple(part.text for part in content)
-        else:
-            content_value = content
-        return Message(role=self.role, content=content_value, extra=dict(self.model_extra or {}))
-
-
-class StreamOptions(Body):
-    """OpenAI's `stream_options`."""
-
-    include_usage: bool = False
-
-
 class Asked(Body):
     """What chat completions, critiques and revisions have in common."""
 
     model: Annotated[str, Field(min_length=1, max_length=256)]
     messages: Annotated[tuple[ChatMessage, ...], Field(min_length=1, max_length=MOST_MESSAGES)]
     revision: RevisionOptions = RevisionOptions()
+
+    store: Annotated[Flag | None, Field(exclude=True)] = None
+    metadata: Annotated[Metadata | None, Field(exclude=True)] = None
+    user: Annotated[str | None, Field(max_length=512, exclude=True)] = None
+    safety_identifier: Annotated[str | None, Field(max_length=64, exclude=True)] = None
+    prompt_cache_key: Annotated[str | None, Field(max_length=64, exclude=True)] = None
 
     @field_validator("revision", mode="before")
     @classmethod
@@ -131,18 +82,29 @@ class Asked(Body):
 class ChatRequest(Asked):
     """A chat completion request."""
 
-    stream: bool = False
+    stream: Flag = False
     stream_options: StreamOptions | None = None
-    max_tokens: Annotated[int, Field(ge=1)] | None = None
-    max_completion_tokens: Annotated[int, Field(ge=1)] | None = None
-    temperature: Annotated[float, Field(ge=0, le=2)] | None = None
-    top_p: Annotated[float, Field(ge=0, le=1)] | None = None
-    seed: int | None = None
-    n: Annotated[int, Field(ge=1, le=MOST_CHOICES)] | None = None
-    logprobs: bool | None = None
-    top_logprobs: Annotated[int, Field(ge=0, le=20)] | None = None
-    response_format: Mapping[str, JsonValue] | None = None
-    store: bool | None = None
+    max_tokens: Annotated[Whole, Field(ge=1, le=MOST_TOKENS)] | None = None
+    max_completion_tokens: Annotated[Whole, Field(ge=1, le=MOST_TOKENS)] | None = None
+    temperature: Annotated[Number, Field(ge=0, le=2)] | None = None
+    top_p: Annotated[Number, Field(ge=0, le=1)] | None = None
+    presence_penalty: Annotated[Number, Field(ge=-2, le=2)] | None = None
+    frequency_penalty: Annotated[Number, Field(ge=-2, le=2)] | None = None
+    seed: Annotated[Whole, Field(ge=-(2**63), le=2**63 - 1)] | None = None
+    stop: Stop | None = None
+    n: Annotated[Whole, Field(ge=1, le=MOST_CHOICES)] | None = None
+    logprobs: Flag | None = None
+    top_logprobs: Annotated[Whole, Field(ge=0, le=20)] | None = None
+    logit_bias: LogitBias | None = None
+    response_format: ResponseFormat | None = None
+    tools: Annotated[tuple[Tool, ...], Field(min_length=1, max_length=MOST_TOOLS)] | None = None
+    tool_choice: ToolChoice | None = None
+    parallel_tool_calls: Flag | None = None
+    reasoning_effort: Annotated[str, Field(min_length=1, max_length=32)] | None = None
+    verbosity: Literal["low", "medium", "high"] | None = None
+
+    modalities: Annotated[Modalities | None, Field(exclude=True)] = None
+    service_tier: Annotated[ServiceTier | None, Field(exclude=True)] = None
 
     @field_validator("stream", mode="before")
     @classmethod
@@ -150,9 +112,40 @@ class ChatRequest(Asked):
         """Take null for "not given", as OpenAI's API does."""
         return False if value is None else value
 
+    @model_serializer(mode="wrap")
+    def _one_length(self, serialize: SerializerFunctionWrapHandler) -> dict[str, object]:
+        """Return what may go up: of OpenAI's two names for the length only the one that counts."""
+        sent: dict[str, object] = serialize(self)
+        if self.max_completion_tokens is not None:
+            sent.pop("max_tokens", None)
+        return sent
+
     def answer_length(self) -> int | None:
         """Return the length asked for; the newer of OpenAI's two names wins."""
         return self.max_completion_tokens or self.max_tokens
+
+    def check_together(self) -> None:
+        """Check that no field is given without the one that it is about.
+
+        Raises:
+            InvalidRequest: one is.
+
+        """
+        if self.stream_options is not None and not self.stream:
+            raise _lonely("stream_options", "stream is true")
+        if self.top_logprobs is not None and not self.logprobs:
+            raise _lonely("top_logprobs", "logprobs is true")
+        for name in ("tool_choice", "parallel_tool_calls"):
+            if self.tools is None and getattr(self, name) is not None:
+                raise _lonely(name, "there are tools")
+        known = {tool.function.name for tool in self.tools or ()}
+        if (
+            isinstance(self.tool_choice, NamedChoice)
+            and self.tool_choice.function.name not in known
+        ):
+            raise InvalidRequest(
+                "tool_choice must name one of the tools", param="tool_choice", code="invalid_value"
+            )
 
 
 class AnswerRequest(Asked):
@@ -160,11 +153,6 @@ class AnswerRequest(Asked):
 
     answer: Annotated[str, Field(min_length=1)]
 
-
-WORDS = {"too_short": "must not be empty", "missing": "is required"}
-"""Clearer than the validator's own."""
-
-_FIELD_NAME = re.compile(r"[a-z][a-z0-9_]{0,31}")
 
 Read = TypeVar("Read", bound=Asked)
 Form = TypeVar("Form", bound=BaseModel)
@@ -177,15 +165,13 @@ async def read_body(request: Request, kind: type[Read]) -> Read:
         InvalidRequest: naming the parameter at fault and never repeating what it held.
 
     """
-    body = parse_body(await body_of(request), kind)
-    refused = sorted(REFUSED.intersection(body.model_extra or {}))
-    if refused:
-        raise InvalidRequest(
-            f"the parameter {refused[0]} is not accepted from clients; leave it out",
-            param=refused[0],
-            code="unsupported_parameter",
-        )
-    return check_order(body)
+    check_encoding(request)
+    fields = without_refused(_fields_of(await body_of(request)))
+    body = _formed(fields, kind)
+    check_turns(body.messages)
+    if isinstance(body, ChatRequest):
+        body.check_together()
+    return body
 
 
 def parse_body(body: bytes, kind: type[Form]) -> Form:
@@ -195,55 +181,41 @@ def parse_body(body: bytes, kind: type[Form]) -> Form:
         InvalidRequest: naming the parameter at fault and never repeating what it held.
 
     """
-    try:
-        return kind.model_validate_json(body)
-    except ValidationError as error:
-        raise _complaint(error) from None
+    return _formed(_fields_of(body), kind)
 
 
-def check_order(body: Read) -> Read:
-    """Check that the conversation waits for an answer.
+def check_encoding(request: Request) -> None:
+    """Check that the body is sent as it is.
 
     Raises:
-        InvalidRequest: it ends in another turn than the user's or a tool's.
+        InvalidRequest: it is compressed.
 
     """
-    last = body.messages[-1]
-    if last.role not in {"user", "tool", "function"}:
+    if request.headers.get("content-encoding", "identity").strip().lower() != "identity":
         raise InvalidRequest(
-            f"the conversation must end in a user or tool message, not in one of {last.role}",
-            param=f"messages.{len(body.messages) - 1}.role",
+            "the request body must not be compressed; send it without content-encoding",
+            code="unsupported_content_encoding",
         )
-    if last.role == "user" and not last.to_message().text.strip():
-        raise InvalidRequest(
-            "the last message is empty", param=f"messages.{len(body.messages) - 1}.content"
-        )
-    return body
 
 
-def _complaint(error: ValidationError) -> InvalidRequest:
-    errors = error.errors(include_input=False, include_url=False, include_context=False)
-    first = errors[0]
-    if first["type"] == "json_invalid":
-        return InvalidRequest("the request body is not valid JSON in UTF-8", code="invalid_json")
-    if first["loc"]:
-        # Of a union's branches, the one that got furthest into the value says most.
-        first = max(
-            (one for one in errors if one["loc"][0] == first["loc"][0]),
-            key=lambda one: len(one["loc"]),
-        )
-    # A union's branches are named in the location; a client knows only its own fields.
-    place = [str(part) for part in first["loc"] if not _is_branch(part)]
-    param = ".".join(place) or None
-    if param is None:
-        return InvalidRequest("the request body must be a JSON object", code="invalid_json")
-    if first["type"] == "extra_forbidden" and not _FIELD_NAME.fullmatch(place[-1]):
-        # What is no field's name may be a patient's words; only where it stands is told.
-        parent = ".".join(place[:-1])
-        return InvalidRequest(f"{parent} has a field that is not known", param=parent)
-    said = WORDS.get(first["type"]) or first["msg"][0].lower() + first["msg"][1:]
-    return InvalidRequest(f"{param}: {said}", param=param)
+def _fields_of(body: bytes) -> dict[str, object]:
+    try:
+        fields: object = from_json(body, allow_inf_nan=False)
+    except ValueError as error:
+        raise not_json(error) from None
+    if not isinstance(fields, dict):
+        raise InvalidRequest("the request body must be a JSON object", code="invalid_json")
+    return fields
 
 
-def _is_branch(part: int | str) -> bool:
-    return part == "str" or str(part).startswith("tuple[")
+def _formed(fields: dict[str, object], kind: type[Form]) -> Form:
+    try:
+        return kind.model_validate(fields)
+    except ValidationError as error:
+        raise complaint(error, kind) from None
+
+
+def _lonely(name: str, unless: str) -> InvalidRequest:
+    return InvalidRequest(
+        f"{name} must be left out unless {unless}", param=name, code="invalid_combination"
+    )

@@ -87,6 +87,8 @@ class Chunks:
         answer = answer_of(self._job, review)
         for piece in pieces(answer.text):
             yield self.delta({"content": piece})
+        for piece in pieces(answer.refusal):
+            yield self.delta({"refusal": piece})
         if answer.tool_calls:
             calls: list[Json] = [
                 {"index": number, **call} if isinstance(call, dict) else call

@@ -20,9 +20,10 @@ from server.job import mode_of, open_job, review_in
 from server.log import configure
 from server.metrics import Metrics
 from server.replies import completion_body
-from server.schemas import ChatMessage, ChatRequest, RevisionOptions
+from server.schemas import ChatRequest, RevisionOptions
 from server.services import Services, open_services
 from server.settings import Settings, load_settings
+from server.turns import ChatMessage
 
 STAGES = {
     "draft": "drafting",

@@ -4,7 +4,7 @@ import asyncio
 from typing import Annotated
 
 from fastapi import APIRouter, Request
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from starlette.responses import Response
 
 from models.messages import Json
@@ -13,15 +13,14 @@ from server.departure import body_of
 from server.errors import ApiError
 from server.json_response import JsonResponse
 from server.routes.wiring import Wired
-from server.schemas import parse_body
+from server.schemas import check_encoding, parse_body
+from server.wire_fields import Closed
 
 router = APIRouter()
 
 
-class Search(BaseModel):
+class Search(Closed):
     """A search for principles."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     query: Annotated[str, Field(min_length=1, max_length=20_000)]
     k: Annotated[int, Field(ge=1, le=100, strict=True)] = 8
@@ -54,6 +53,7 @@ async def show_principle(principle_id: str, services: Wired) -> Response:
 @router.post("/v1/principles/search", response_model=None)
 async def search_principles(request: Request, services: Wired) -> Response:
     """Find the principles nearest to a text, best first."""
+    check_encoding(request)
     body = parse_body(await body_of(request), Search)
     retriever = await services.shelf.retriever()
     hits = await asyncio.to_thread(retriever.search, body.query, limit=body.k)

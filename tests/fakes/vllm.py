@@ -38,6 +38,7 @@ class Answer:
     text: str = ""
     finish_reason: str = "stop"
     reasoning: str = ""
+    refusal: str = ""
     tool_calls: tuple[Mapping[str, Any], ...] = ()
     first_token: Mapping[str, float] | None = None
     pace: float = 0.0
@@ -369,6 +370,8 @@ def _choice(body: Body, answer: Answer, number: int) -> dict[str, Any]:
     message: dict[str, Any] = {"role": "assistant", "content": answer.text or None}
     if answer.reasoning:
         message["reasoning"] = answer.reasoning
+    if answer.refusal:
+        message["refusal"] = answer.refusal
     if answer.tool_calls:
         message["tool_calls"] = list(answer.tool_calls)
     choice = {
@@ -404,6 +407,8 @@ def _frames(body: Body, answer: Answer, usage: Mapping[str, int]) -> list[bytes]
         writes.append(_chunk(reasoning=answer.reasoning))
     for word in re.findall(r"\S+\s*", answer.text):
         writes += [_chunk(index=number, content=word) for number in numbers]
+    if answer.refusal:
+        writes += [_chunk(refusal=word) for word in re.findall(r"\S+\s*", answer.refusal)]
     for number, call in enumerate(answer.tool_calls):
         function = call["function"]
         opening = {**call, "index": number, "function": {**function, "arguments": ""}}

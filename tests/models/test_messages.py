@@ -1,10 +1,12 @@
 import pytest
 
-from models.messages import Call, JsonSchema, Message, Usage, merge_system
+from models.messages import Call, JsonSchema, Message, Part, Usage, merge_system
 
 
-def turn(role: str, content: str | tuple[str, ...] | None = "words") -> Message:
-    return Message(role=role, content=content)
+def turn(role: str, content: str | tuple[str, ...] | None = "words", **extra: str) -> Message:
+    if isinstance(content, tuple):
+        return Message(role=role, content=tuple(Part(text=one) for one in content), extra=extra)
+    return Message(role=role, content=content, extra=extra)
 
 
 @pytest.mark.parametrize(
@@ -36,6 +38,24 @@ def test_instructions_become_one_first_system_turn(
     assert [one.role for one in merged[1:]] == rest
 
 
+@pytest.mark.parametrize("role", ["system", "developer"])
+def test_a_lone_instruction_keeps_its_parts_and_other_fields(role: str):
+    rule = turn(role, ("A", "B"), name="clinic")
+    (head, rest) = merge_system((turn("user"), rule))
+    assert head == turn("system", ("A", "B"), name="clinic")
+    assert rest.role == "user"
+
+
+def test_merged_instructions_keep_their_parts_and_a_name_that_all_share():
+    cached = Part(text="A", extra={"cache_control": {"type": "ephemeral"}})
+    first = Message(role="system", content=(cached,), extra={"name": "clinic"})
+    merged = merge_system((first, turn("developer", "B", name="clinic"), turn("user")))
+    assert merged[0].content == (cached, Part(text="\n\n"), Part(text="B"))
+    assert merged[0].extra == {"name": "clinic"}
+    assert merge_system((first, turn("system", "B", name="ward")))[0].extra == {}
+    assert merge_system((turn("system", "A"), turn("system", "B")))[0].content == "A\n\nB"
+
+
 @pytest.mark.parametrize(
     ("content", "wire", "text"),
     [
@@ -52,6 +72,14 @@ def test_a_turn_keeps_the_form_it_came_in(
     message = turn("user", content)
     assert message.to_wire() == {"role": "user", "content": wire}
     assert message.text == text
+
+
+def test_a_part_keeps_its_other_fields():
+    part = Part(text="a", extra={"cache_control": {"type": "ephemeral"}})
+    message = Message(role="user", content=(part,))
+    assert message.to_wire()["content"] == [
+        {"type": "text", "text": "a", "cache_control": {"type": "ephemeral"}}
+    ]
 
 
 def test_a_turn_keeps_its_other_fields():

@@ -42,7 +42,6 @@ def test_a_malformed_reply_is_named_and_never_repeated(body: bytes):
     ("message", "text", "reasoning"),
     [
         ({"content": "Yes."}, "Yes.", ""),
-        ({"content": None, "refusal": "I cannot."}, "I cannot.", ""),
         ({"content": "A", "reasoning": "R"}, "A", "R"),
         ({"content": "A", "reasoning_content": "R"}, "A", "R"),
         ({"content": None}, "", ""),
@@ -53,6 +52,14 @@ def test_a_malformed_reply_is_named_and_never_repeated(body: bytes):
 def test_a_reply_is_read_under_every_known_name(message: dict, text: str, reasoning: str):
     read = parse(WireCompletion, completion(message)).to_completion()
     assert (read.text, read.reasoning, read.finish_reason) == (text, reasoning, "stop")
+
+
+def test_a_refusal_is_no_answer_and_keeps_its_field():
+    read = parse(WireCompletion, completion({"content": None, "refusal": "I cannot."}))
+    answer = read.to_completion()
+    assert (answer.text, answer.refusal) == ("", "I cannot.")
+    assert not answer.is_prose
+    assert not answer.is_empty
 
 
 @pytest.mark.parametrize(

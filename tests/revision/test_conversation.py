@@ -2,12 +2,12 @@
 
 import pytest
 
-from models.messages import Message
+from models.messages import Message, Part
 from revision.conversation import Conversation
 
 TURNS = (
     Message(role="system", content="Be kind."),
-    Message(role="user", content=("part one", " part two")),
+    Message(role="user", content=(Part(text="part one"), Part(text=" part two"))),
 )
 
 

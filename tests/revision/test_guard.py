@@ -1,6 +1,7 @@
 """The checks that a candidate passes before a judge sees it."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -136,6 +137,11 @@ def test_a_draft_in_a_fence_is_mended_by_taking_it_out():
 def test_a_revision_that_calls_tools_is_refused():
     candidate = said(LONGER, tool_calls=({"id": "call_1"},))
     assert objection(said(DRAFT), candidate, asked(), PROSE) == "calls tools"
+
+
+def test_a_revision_that_refuses_is_no_answer():
+    candidate = replace(said(DRAFT + " Drink water."), refusal="I cannot help with that.")
+    assert objection(said(DRAFT), candidate, asked(), PROSE) == "refuses"
 
 
 @pytest.mark.parametrize("dose", ["112 mg", "999 ml", "911.5", "1112", "000,1"])
