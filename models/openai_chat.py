@@ -5,9 +5,11 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 from models import sse
-from models.errors import MalformedReply, ModelUnavailable
+from models.errors import MalformedReply, ModelError, ModelUnavailable
+from models.finish import finish_reason
 from models.messages import NOTHING, Call, Completion, Delta, Json, Usage
 from models.openai_http import OpenAIServer
+from models.thinking import Thinking
 from models.wire import WireChunk, WireCompletion, parse
 
 
@@ -44,15 +46,22 @@ class OpenAIChatModel:
         """
         body = self._body(call) | {"stream": True, "stream_options": {"include_usage": True}}
         assembly = Assembly()
-        async with self.server.open(body, call) as response:
-            async for frame in sse.frames(response.content.iter_any()):
-                data = sse.data_of(frame)
-                if data == sse.DONE:
-                    break
-                delta = assembly.add(parse(WireChunk, data)) if data else Delta()
-                if delta != Delta():
-                    yield delta
-        yield assembly.completion()
+        try:
+            async with self.server.open(body, call) as response:
+                async for frame in sse.frames(response.content.iter_any()):
+                    data = sse.data_of(frame)
+                    if data == sse.DONE:
+                        break
+                    delta = assembly.add(parse(WireChunk, data)) if data else Delta()
+                    if delta != Delta():
+                        yield delta
+            if (rest := assembly.rest()) != Delta():
+                yield rest
+            whole = assembly.completion()
+        except ModelError as error:
+            error.spent = error.spent if error.spent != Usage() else assembly.usage
+            raise
+        yield whole
 
     @asynccontextmanager
     async def relay(self, body: Mapping[str, Json], call: Call) -> AsyncIterator[Relayed]:
@@ -68,12 +77,13 @@ class Assembly:
     """Puts a streamed reply together."""
 
     def __init__(self) -> None:
+        self.usage = Usage()
+        self._thinking = Thinking()
         self._text: list[str] = []
         self._reasoning: list[str] = []
         self._refusal: list[str] = []
         self._tool_calls: dict[int, dict[str, Json]] = {}
         self._finish_reason: str | None = None
-        self._usage = Usage()
 
     def add(self, chunk: WireChunk) -> Delta:
         """Take one frame and return what it says.
@@ -85,7 +95,7 @@ class Assembly:
         if chunk.error is not None:
             raise MalformedReply("the model server reported an error inside the stream")
         if chunk.usage is not None:
-            self._usage = chunk.usage.to_usage()
+            self.usage = chunk.usage.to_usage()
         if not chunk.choices:
             return Delta()
         choice = chunk.choices[0]
@@ -93,28 +103,38 @@ class Assembly:
         self._refusal.append(choice.delta.refusal or "")
         for fragment in choice.delta.tool_calls or ():
             self._add_tool_call(fragment)
-        delta = Delta(text=choice.delta.words(), reasoning=choice.delta.thinking())
-        self._text.append(delta.text)
-        self._reasoning.append(delta.reasoning)
-        return delta
+        words = self._thinking.add(choice.delta.words())
+        return self._keep(
+            Delta(text=words.text, reasoning=choice.delta.thinking() + words.reasoning)
+        )
+
+    def rest(self) -> Delta:
+        """Return what was held back, since it looked like the beginning of a tag."""
+        return self._keep(self._thinking.rest())
 
     def completion(self) -> Completion:
-        """Return the whole reply.
+        """Return the whole reply; nothing may be held back any more.
 
         Raises:
-            ModelUnavailable: no finish reason came, so what came is a fragment.
+            ModelUnavailable: no finish reason came, or one that says that the server gave up, so
+                what came is a fragment.
 
         """
         if self._finish_reason is None:
             raise ModelUnavailable("the model server's stream ended before the reply did")
         return Completion(
             text="".join(self._text),
-            finish_reason=self._finish_reason,
-            usage=self._usage,
+            finish_reason=finish_reason(self._finish_reason, self.usage),
+            usage=self.usage,
             reasoning="".join(self._reasoning),
             tool_calls=tuple(call for _, call in sorted(self._tool_calls.items())),
             refusal="".join(self._refusal),
         )
+
+    def _keep(self, delta: Delta) -> Delta:
+        self._text.append(delta.text)
+        self._reasoning.append(delta.reasoning)
+        return delta
 
     def _add_tool_call(self, fragment: Json) -> None:
         """Join a fragment to its call: the first one names it, the arguments come in pieces."""

@@ -25,6 +25,8 @@ CONNECT_S = 5.0
 ATTEMPTS = 2
 LONGEST_WAIT_S = 5.0
 """A server that asks for a longer pause than this is not waited for."""
+MODELS_S = 5.0
+"""A server that cannot list its models by then is not well; requests wait for the list."""
 IDLE_S = 4.0
 """Idle connections are dropped before vLLM's default keep-alive of 5 s does it under our feet."""
 MAX_REPLY = 16 * 1024 * 1024
@@ -70,7 +72,8 @@ class OpenAIServer:
             ModelError: it does not answer, or not in OpenAI's form.
 
         """
-        call = Call(step="models", messages=())
+        deadline = asyncio.get_running_loop().time() + MODELS_S
+        call = Call(step="models", messages=(), deadline=deadline)
         async with self._once(self.replicas.choose(""), "GET", "/models", None, call) as response:
             return parse(ModelCards, await _read(response)).data
 

@@ -17,9 +17,14 @@ from models.errors import (
     ModelUnavailable,
 )
 
-_GONE = frozenset({500, 502, 503, 504})
-_TOO_MANY = 429
+_TOO_LATE = 408
+_CONFLICTS = frozenset({409, 425})
+"""Refusals of the moment, not of the request: another replica or a second try may take it."""
+_TOO_LARGE = 413
+_TOO_MANY = frozenset({429, 529})
 _BUSY = 503
+_NOT_IMPLEMENTED = 501
+_SERVER_FAULTS = 500
 _OVERFLOW_WORDS = (
     b"context_length_exceeded",
     b"maximum context length",
@@ -32,11 +37,13 @@ _OVERFLOW_WORDS = (
 def refusal(status: int, headers: Mapping[str, str], body: bytes) -> ModelError:
     """Return the error that an answer with another status than 200 stands for."""
     wait = _seconds(headers.get("retry-after"))
-    if status == _TOO_MANY or (status == _BUSY and wait is not None):
+    if status in _TOO_MANY or (status == _BUSY and wait is not None):
         return ModelOverloaded(f"the model server is busy (HTTP {status})", retry_after=wait)
-    if status in _GONE:
+    if status in _CONFLICTS or (status >= _SERVER_FAULTS and status != _NOT_IMPLEMENTED):
         return ModelUnavailable(f"the model server failed (HTTP {status})")
-    if any(words in body.lower() for words in _OVERFLOW_WORDS):
+    if status == _TOO_LATE:
+        return ModelTimeout("the model server did not answer in time")
+    if status == _TOO_LARGE or any(words in body.lower() for words in _OVERFLOW_WORDS):
         return ContextOverflow(
             "the conversation is longer than the model's context; shorten it or lower max_tokens",
             status=status,

@@ -7,10 +7,13 @@ input, so it never leaves this module: the caller gets `MalformedReply` with the
 from collections.abc import Mapping
 from typing import TypeVar
 
+import orjson
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 
 from models.errors import MalformedReply
+from models.finish import finish_reason
 from models.messages import Completion, Usage
+from models.thinking import told_apart
 
 
 class Wire(BaseModel):
@@ -25,20 +28,28 @@ class PromptDetails(Wire):
     cached_tokens: int | None = None
 
 
+class CompletionDetails(Wire):
+    """What of the completion was reasoning."""
+
+    reasoning_tokens: int | None = None
+
+
 class WireUsage(Wire):
     """Tokens as the server counted them."""
 
     prompt_tokens: int = 0
     completion_tokens: int | None = None
     prompt_tokens_details: PromptDetails | None = None
+    completion_tokens_details: CompletionDetails | None = None
 
     def to_usage(self) -> Usage:
         """Return the loop's own value."""
-        details = self.prompt_tokens_details
+        details, thinking = self.prompt_tokens_details, self.completion_tokens_details
         return Usage(
             prompt_tokens=self.prompt_tokens,
             completion_tokens=self.completion_tokens or 0,
             cached_tokens=(details.cached_tokens or 0) if details else 0,
+            reasoning_tokens=(thinking.reasoning_tokens or 0) if thinking else 0,
         )
 
 
@@ -102,15 +113,23 @@ class WireCompletion(Wire):
 
     choices: tuple[Choice, ...] = Field(min_length=1)
     usage: WireUsage | None = None
+    error: None = None
 
     def to_completion(self) -> Completion:
-        """Return the loop's own value."""
+        """Return the loop's own value.
+
+        Raises:
+            ModelUnavailable: the server broke the reply off.
+
+        """
         choice = self.choices[0]
+        usage = self.usage.to_usage() if self.usage else Usage()
+        words = told_apart(choice.message.words())
         return Completion(
-            text=choice.message.words(),
-            finish_reason=choice.finish_reason or "stop",
-            usage=self.usage.to_usage() if self.usage else Usage(),
-            reasoning=choice.message.thinking(),
+            text=words.text,
+            finish_reason=finish_reason(choice.finish_reason or "stop", usage),
+            usage=usage,
+            reasoning=choice.message.thinking() + words.reasoning,
             tool_calls=tuple(choice.message.tool_calls or ()),
             first_token=choice.logprobs.first_token() if choice.logprobs else {},
             refusal=choice.message.refusal or "",
@@ -151,6 +170,12 @@ class ModelCards(Wire):
     data: tuple[ModelCard, ...]
 
 
+class _Costly(Wire):
+    """The one part of a reply that counts even when nothing else in it can be read."""
+
+    usage: WireUsage
+
+
 Reply = TypeVar("Reply", bound=Wire)
 
 
@@ -167,5 +192,21 @@ def parse(kind: type[Reply], body: bytes) -> Reply:
         first = error.errors(include_input=False, include_url=False, include_context=False)[0]
         place = ".".join(str(part) for part in first["loc"]) or "the body"
         raise MalformedReply(
-            f"the model server's reply is not in OpenAI's form: {place}: {first['type']}"
+            f"the model server's reply is not in OpenAI's form: {place}: {first['type']}",
+            spent=_spent(body),
         ) from None
+
+
+def usage_in(reply: object) -> Usage | None:
+    """Return the usage that a decoded reply reports, whatever else is wrong with it."""
+    try:
+        return _Costly.model_validate(reply).usage.to_usage()
+    except ValidationError:
+        return None
+
+
+def _spent(body: bytes) -> Usage | None:
+    try:
+        return usage_in(orjson.loads(body))
+    except orjson.JSONDecodeError:
+        return None

@@ -95,7 +95,7 @@ class Calls:
                     self._book(step, started, piece.usage)
                 yield piece
         except (TimeoutError, ModelError) as error:
-            self._book(step, started, Usage(), error)
+            self._book(step, started, _spent(error), error)
             raise self._in_time(error) from None
         finally:
             if hasattr(pieces, "aclose"):
@@ -107,7 +107,7 @@ class Calls:
             async with asyncio.timeout_at(self.deadline):
                 completion = await model.complete(self._prepare(call))
         except (TimeoutError, ModelError) as error:
-            self._book(step, started, Usage(), error)
+            self._book(step, started, _spent(error), error)
             raise self._in_time(error) from None
         self._book(step, started, completion.usage)
         return completion
@@ -139,6 +139,10 @@ class Calls:
         seconds = asyncio.get_running_loop().time() - started
         name = type(error).__name__ if error else None
         self.records.append(CallRecord(step=step, seconds=seconds, usage=usage, error=name))
+
+
+def _spent(error: Exception) -> Usage:
+    return error.spent if isinstance(error, ModelError) else Usage()
 
 
 def usage_by_step(records: list[CallRecord]) -> dict[Step, Usage]:

@@ -44,6 +44,7 @@ def create_app(settings: Settings, services: Services | None = None) -> FastAPI:
         version=package_version(),
         description="Answers to health questions, drafted, critiqued, revised and re-checked.",
         lifespan=lifespan,
+        redirect_slashes=False,  # a redirect is built from Host, and takes the body with it
         max_body_size=settings.max_body_bytes,
     )
     for kind in (

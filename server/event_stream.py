@@ -1,6 +1,8 @@
 """Server-sent events to a client: frames, the response, and text cut into chunks."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+import logging
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import aclosing
 
 import orjson
 import regex
@@ -8,6 +10,10 @@ from fastapi.sse import EventSourceResponse, format_sse_event
 from starlette.types import Receive, Scope, Send
 
 from models.messages import Json
+from server.errors import api_error
+from server.log import place_of
+
+log = logging.getLogger("clinalign")
 
 DONE = format_sse_event(data_str="[DONE]")
 HEADERS = {"cache-control": "no-cache", "x-accel-buffering": "no"}
@@ -25,6 +31,25 @@ def frame(body: dict[str, Json]) -> bytes:
 def comment(text: str) -> bytes:
     """Return a comment, which clients skip."""
     return format_sse_event(comment=text, data_str=None)
+
+
+async def to_the_end(frames: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
+    """Yield the frames of a stream, an error in our form if they break off, and `[DONE]` always."""
+    try:
+        async with aclosing(frames):
+            async for piece in frames:
+                yield piece
+    except Exception as error:  # noqa: BLE001  # the last resort of a stream that has begun
+        yield _failure(error)
+    yield DONE
+
+
+def _failure(error: Exception) -> bytes:
+    """Return the frame that tells a failure after the first byte; log it if it is ours."""
+    if (told := api_error(error)).code == "internal_error":
+        # No traceback: it repeats what was being worked on.
+        log.error("unhandled error=%s at=%s", type(error).__name__, place_of(error))
+    return frame(told.to_wire())
 
 
 def pieces(text: str) -> Iterator[str]:

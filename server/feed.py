@@ -26,10 +26,11 @@ class Feed(Generic[Item]):
         self._early: list[Item | _Ended] = []
         self._task = asyncio.create_task(self._pump(source))
 
-    async def settle(self, enough: Callable[[Item], bool], *, grace_s: float | None) -> None:
+    async def settle(self, enough: Callable[[Item], bool], *, grace_s: float) -> bool:
         """Wait until an item is `enough`, the source ends, or the grace is over.
 
-        Items that came meanwhile are kept for `items`.
+        Return whether it was not the grace that ended. Items that came meanwhile are kept for
+        `items`.
 
         Raises:
             Exception: what the source raised, if it failed within the grace.
@@ -43,19 +44,19 @@ class Feed(Generic[Item]):
                         raise item.error
                     self._early.append(item)
                     if isinstance(item, _Ended) or enough(item):
-                        return
+                        return True
         except TimeoutError:
-            return
+            return False
 
-    async def items(self, *, ping_s: float) -> AsyncGenerator[Item | None, None]:
-        """Yield the items, and None whenever nothing came for `ping_s` seconds.
+    async def items(self, *, patience: Callable[[], float]) -> AsyncGenerator[Item | None, None]:
+        """Yield the items, and None whenever nothing came for `patience()` seconds.
 
         Raises:
             Exception: what the source raised.
 
         """
         while True:
-            item = await self._next(ping_s)
+            item = await self._next(patience())
             if not isinstance(item, _Ended):
                 yield item
             elif item.error is not None:
@@ -68,11 +69,11 @@ class Feed(Generic[Item]):
         self._task.cancel()
         await asyncio.gather(self._task, return_exceptions=True)
 
-    async def _next(self, ping_s: float) -> Item | _Ended | None:
+    async def _next(self, within_s: float) -> Item | _Ended | None:
         if self._early:
             return self._early.pop(0)
         try:
-            async with asyncio.timeout(ping_s):
+            async with asyncio.timeout(within_s):
                 return await self._queue.get()
         except TimeoutError:
             return None

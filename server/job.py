@@ -134,9 +134,17 @@ def _is_side_request(services: Services, body: ChatRequest, headers: Headers) ->
 
 
 async def open_job(
-    services: Services, body: Asked, choice: Choice, mode: Mode, *, rounds: int | None = None
+    services: Services,
+    body: ChatRequest | AnswerRequest,
+    choice: Choice,
+    mode: Mode,
+    *,
+    rounds: int | None = None,
+    wanted: ChatRequest | None = None,
 ) -> Job:
     """Return the job of a reviewed request.
+
+    `wanted` says how an answer is to be written where the body itself is no chat's.
 
     Raises:
         NotReady: there are no principles to review by.
@@ -150,7 +158,10 @@ async def open_job(
         top_k=wishes.top_k,
         live_draft=wishes.expose == "reasoning" and isinstance(body, ChatRequest) and body.stream,
     )
-    options = _options(services, body)
+    if isinstance(body, ChatRequest):
+        options = _options(services, body)
+    else:
+        options = _options(services, wanted, ours=OURS | {"answer"})
     revision_id = f"rev_{secrets.token_hex(16)}"
     writer = services.writer(choice.model)
     deadline_s = (wishes.deadline_ms or services.settings.deadline_ms) / 1000
@@ -205,15 +216,17 @@ def review_in(events: Sequence[Event]) -> Review:
     return next(event.review for event in reversed(events) if isinstance(event, Stopped))
 
 
-def _options(services: Services, body: Asked) -> AnswerOptions:
-    if not isinstance(body, ChatRequest):
+def _options(
+    services: Services, body: ChatRequest | None, *, ours: frozenset[str] = OURS
+) -> AnswerOptions:
+    if body is None:
         return AnswerOptions(max_tokens=services.answer_max_tokens)
     sent: dict[str, Json] = body.model_dump(mode="json", exclude_unset=True)
     return AnswerOptions(
         max_tokens=body.answer_length() or services.answer_max_tokens,
         temperature=body.temperature,
         seed=body.seed,
-        other={name: value for name, value in sent.items() if name not in OURS},
+        other={name: value for name, value in sent.items() if name not in ours},
     )
 
 

@@ -34,6 +34,7 @@ class RequestScope:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        _ignore_slash(scope)
         exchange = Exchange(scope, receive, send)
         started = time.perf_counter()
         self._metrics.in_flight.inc()
@@ -59,6 +60,13 @@ class RequestScope:
             seconds,
             exchange.request_id,
         )
+
+
+def _ignore_slash(scope: Scope) -> None:
+    """Take one slash off the end of the path: clients add it, and mean the same route."""
+    path: str = scope["path"]
+    if len(path) > 1 and path.endswith("/"):
+        scope["path"] = path[:-1]
 
 
 class Exchange:

@@ -30,6 +30,7 @@ from server.chat_fields import (
 )
 from server.complaints import complaint, not_json
 from server.conversation_rules import check_turns
+from server.departure import body_of
 from server.errors import InvalidRequest
 from server.refused import without_refused
 from server.response_format import ResponseFormat
@@ -165,7 +166,7 @@ async def read_body(request: Request, kind: type[Read]) -> Read:
 
     """
     check_encoding(request)
-    fields = without_refused(_fields_of(await request.body()))
+    fields = without_refused(_fields_of(await body_of(request)))
     body = _formed(fields, kind)
     check_turns(body.messages)
     if isinstance(body, ChatRequest):

@@ -4,23 +4,21 @@ No word of the answer leaves before it is accepted. Until then the client gets t
 once and comments that name the stage; then the answer, whole, in chunks without any delay.
 """
 
-import logging
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import aclosing
 
 from models.messages import Json
 from revision.calls import total_usage
 from revision.events import Drafted, DraftPiece, Event, StageBegan, Stopped
-from server.errors import api_error
-from server.event_stream import DONE, EventStream, comment, frame, pieces
+from server.event_stream import EventStream, comment, frame, pieces, to_the_end
+from server.exposed import Exposed, under_both_names
 from server.feed import Feed
 from server.job import Job
-from server.log import place_of
-from server.replies import answer_of, extension, finish_reason, usage_body
+from server.replies import answer_of, extension, usage_body
+from server.stages import Stages, told
 
 GRACE_S = 0.5
 """How long the first byte waits for a failure that deserves a real HTTP status."""
-
-log = logging.getLogger("clinalign")
 
 
 async def stream_review(job: Job, *, include_usage: bool) -> EventStream:
@@ -37,39 +35,37 @@ async def stream_review(job: Job, *, include_usage: bool) -> EventStream:
         await feed.close()
         raise
     return EventStream(
-        _frames(job, feed, include_usage=include_usage),
+        to_the_end(_frames(job, feed, include_usage=include_usage)),
         close=feed.close,
         headers={"x-revision-id": job.revision_id},
     )
 
 
-async def _frames(job: Job, feed: Feed[Event], *, include_usage: bool) -> AsyncIterator[bytes]:
+async def _frames(
+    job: Job, feed: Feed[Event], *, include_usage: bool
+) -> AsyncGenerator[bytes, None]:
     chunks = Chunks(job, include_usage=include_usage)
-    try:
-        yield chunks.delta({"role": "assistant", "content": ""})
-        async for piece in _fold(job, feed, chunks):
+    yield chunks.delta({"role": "assistant", "content": ""})
+    async with aclosing(_fold(job, feed, chunks)) as frames:
+        async for piece in frames:
             yield piece
-    except Exception as error:  # noqa: BLE001  # the last resort of a stream that has begun
-        if (told := api_error(error)).code == "internal_error":
-            # No traceback: it repeats what was being worked on.
-            log.error("unhandled error=%s at=%s", type(error).__name__, place_of(error))  # noqa: TRY400
-        yield frame(told.to_wire())
-    yield DONE
 
 
 async def _fold(job: Job, feed: Feed[Event], chunks: "Chunks") -> AsyncGenerator[bytes, None]:
     seen: list[Event] = []
-    async for event in feed.items(ping_s=job.services.settings.ping_s):
+    stages, shown = Stages(), Exposed()
+    async for event in feed.items(patience=lambda: job.services.settings.ping_s):
+        if event is not None:
+            stages.see(event)
         match event:
             case None:
-                yield comment("waiting")
+                yield comment(str(stages))
             case StageBegan():
                 seen.append(event)
-                count = "" if event.count is None else f" {event.count}"
-                yield comment(f"{event.stage}{count}")
+                yield comment(told(event))
             case DraftPiece():
-                text = event.delta.text or event.delta.reasoning
-                yield chunks.delta({"reasoning": text, "reasoning_content": text})
+                if text := shown.add(event.delta):
+                    yield chunks.delta(under_both_names(text))
             case Stopped():
                 job.first_token()
                 for piece in chunks.answer(event, seen):
@@ -100,7 +96,9 @@ class Chunks:
             ]
             yield self.delta({"tool_calls": calls})
         yield self.delta(
-            {}, finish=finish_reason(answer), extra={"revision": extension(self._job, review, seen)}
+            {},
+            finish=answer.finish_reason,
+            extra={"revision": extension(self._job, review, seen)},
         )
         if self._include_usage:
             usage = usage_body(total_usage(self._job.calls.records))

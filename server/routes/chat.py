@@ -27,6 +27,7 @@ async def chat_completions(request: Request, services: Wired) -> Response:
         deadline = asyncio.get_running_loop().time() + wished / 1000
         return await relay(services, request, body, plan, deadline)
     job = await open_job(services, body, plan.choice, plan.mode)
+    request.state.revision_id = job.revision_id  # from here on errors carry it too
     if body.stream:
         usage = body.stream_options is not None and body.stream_options.include_usage
         return await stream_review(job, include_usage=usage)

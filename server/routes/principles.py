@@ -9,6 +9,7 @@ from starlette.responses import Response
 
 from models.messages import Json
 from retrieval.principles import Principle
+from server.departure import body_of
 from server.errors import ApiError
 from server.json_response import JsonResponse
 from server.routes.wiring import Wired
@@ -53,7 +54,7 @@ async def show_principle(principle_id: str, services: Wired) -> Response:
 async def search_principles(request: Request, services: Wired) -> Response:
     """Find the principles nearest to a text, best first."""
     check_encoding(request)
-    body = parse_body(await request.body(), Search)
+    body = parse_body(await body_of(request), Search)
     retriever = await services.shelf.retriever()
     hits = await asyncio.to_thread(retriever.search, body.query, limit=body.k)
     data: list[Json] = [

@@ -189,7 +189,7 @@ class FakeVLLM:
     def __init__(self, script: Mapping[str, Rule] | None = None) -> None:
         self.script: dict[str, Rule] = dict(script or {})
         self.models: list[str] = [MODEL]
-        self.models_reply: Status | Raw | None = None
+        self.models_reply: Status | Raw | Hang | None = None
         self.requests: list[Request] = []
         self.served: list[Spent] = []
         self.cancelled: list[str] = []
@@ -251,6 +251,8 @@ class FakeVLLM:
 
     async def _list(self, request: web.Request) -> web.StreamResponse:
         match self.models_reply:
+            case Hang():
+                await asyncio.Event().wait()
             case Status() as refused:
                 return _refuse(refused, "")
             case Raw() as raw:

@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from models.errors import MalformedReply
+from models.errors import MalformedReply, ModelUnavailable
 from models.messages import Usage
 from models.wire import ModelCards, WireChunk, WireCompletion, parse
 
@@ -74,6 +74,10 @@ def test_a_refusal_is_no_answer_and_keeps_its_field():
         ),
         ({"prompt_tokens": 3, "prompt_tokens_details": None}, Usage(prompt_tokens=3)),
         (
+            {"completion_tokens": 5, "completion_tokens_details": {"reasoning_tokens": 4}},
+            Usage(completion_tokens=5, reasoning_tokens=4),
+        ),
+        (
             {"prompt_tokens": 3, "prompt_tokens_details": {"cached_tokens": None}},
             Usage(prompt_tokens=3),
         ),
@@ -121,3 +125,57 @@ def test_a_usage_chunk_has_no_choices():
     chunk = parse(WireChunk, b'{"choices": [], "usage": {"prompt_tokens": 1}}')
     assert chunk.choices == ()
     assert chunk.usage is not None
+
+
+@pytest.mark.parametrize(
+    ("told", "meant"),
+    [
+        ("stop", "stop"),
+        ("length", "length"),
+        ("tool_calls", "tool_calls"),
+        ("content_filter", "content_filter"),
+        ("function_call", "function_call"),
+        ("eos", "stop"),
+        ("repetition", "length"),
+        (None, "stop"),
+    ],
+)
+def test_a_finish_reason_is_told_in_openais_words(told: str | None, meant: str):
+    reply = parse(WireCompletion, completion({"content": "Rest."}, finish_reason=told))
+    assert reply.to_completion().finish_reason == meant
+
+
+@pytest.mark.parametrize("told", ["abort", "error", "cancelled"])
+def test_a_reply_that_the_server_gave_up_on_is_none(told: str):
+    body = json.dumps(
+        {
+            "choices": [{"message": {"content": "Take two"}, "finish_reason": told}],
+            "usage": {"prompt_tokens": 7, "completion_tokens": 2},
+        }
+    )
+    with pytest.raises(ModelUnavailable) as caught:
+        parse(WireCompletion, body.encode()).to_completion()
+    assert caught.value.spent == Usage(prompt_tokens=7, completion_tokens=2)
+
+
+def test_a_malformed_reply_still_says_what_it_has_cost():
+    body = b'{"choices": [], "usage": {"prompt_tokens": 100, "completion_tokens": 50}}'
+    with pytest.raises(MalformedReply) as caught:
+        parse(WireCompletion, body)
+    assert caught.value.spent == Usage(prompt_tokens=100, completion_tokens=50)
+    with pytest.raises(MalformedReply) as caught:
+        parse(WireCompletion, b'{"choices": [], "usage": "zebra"}')
+    assert caught.value.spent == Usage()
+
+
+def test_an_error_beside_choices_is_no_reply():
+    body = {"choices": [{"message": {"content": "x"}}], "error": {"message": CANARY}}
+    with pytest.raises(MalformedReply) as caught:
+        parse(WireCompletion, json.dumps(body).encode())
+    assert CANARY not in str(caught.value)
+
+
+def test_reasoning_at_the_start_of_the_content_is_not_content():
+    reply = parse(WireCompletion, completion({"content": "<think>Which?</think>\n\nRest."}))
+    told = reply.to_completion()
+    assert (told.text, told.reasoning) == ("Rest.", "Which?")

@@ -182,6 +182,7 @@ async def test_a_conversation_that_is_too_long_is_told_so(gateway: Gateway, vllm
         ({"answer": "x", "revision": {"mode": "draft"}}, "revision.mode"),
         ({"answer": "x", "model": f"{MODEL}-draft"}, "revision.mode"),
         ({"answer": "x", "chat_template": CANARY}, "chat_template"),
+        ({"answer": "x", "response_format": CANARY}, "response_format"),
     ],
 )
 async def test_a_review_that_cannot_be_made_is_told_where(
