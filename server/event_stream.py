@@ -1,6 +1,8 @@
 """Server-sent events to a client: frames, the response, and text cut into chunks."""
 
+import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from typing import Self
 
 import orjson
 import regex
@@ -8,6 +10,10 @@ from fastapi.sse import EventSourceResponse, format_sse_event
 from starlette.types import Receive, Scope, Send
 
 from models.messages import Json
+from server.errors import ApiError, api_error
+from server.log import place_of
+
+log = logging.getLogger("clinalign")
 
 DONE = format_sse_event(data_str="[DONE]")
 HEADERS = {"cache-control": "no-cache", "x-accel-buffering": "no"}
@@ -25,6 +31,19 @@ def frame(body: dict[str, Json]) -> bytes:
 def comment(text: str) -> bytes:
     """Return a comment, which clients skip."""
     return format_sse_event(comment=text, data_str=None)
+
+
+def failure(error: Exception) -> bytes:
+    """Return the frame that tells a failure after the first byte; log it if it is ours."""
+    return frame(reported(error).to_wire())
+
+
+def reported(error: Exception) -> ApiError:
+    """Return what a client is told of a failure after the first byte; log it if it is ours."""
+    if (told := api_error(error)).code == "internal_error":
+        # No traceback: it repeats what was being worked on.
+        log.error("unhandled error=%s at=%s", type(error).__name__, place_of(error))
+    return told
 
 
 def pieces(text: str) -> Iterator[str]:
@@ -53,7 +72,13 @@ class EventStream(EventSourceResponse):
         headers: dict[str, str],
     ) -> None:
         super().__init__(content, headers={**HEADERS, **headers})
+        self._content = content
         self._close = close
+
+    def through(self, change: Callable[[AsyncIterator[bytes]], AsyncIterator[bytes]]) -> Self:
+        """Send what `change` makes of the content in its place, and return the stream."""
+        self.body_iterator = change(self._content)
+        return self
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send the stream."""

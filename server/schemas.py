@@ -5,6 +5,7 @@ we do not name are kept and passed on. What says who a person is or how a record
 here: it is checked, carried on the request, and never sent to a model server (`exclude`).
 """
 
+from collections.abc import Mapping
 from typing import Annotated, Literal, TypeVar
 
 from fastapi import Request
@@ -165,8 +166,17 @@ async def read_body(request: Request, kind: type[Read]) -> Read:
 
     """
     check_encoding(request)
-    fields = without_refused(_fields_of(await request.body()))
-    body = _formed(fields, kind)
+    return checked(_fields_of(await request.body()), kind)
+
+
+def checked(fields: Mapping[str, object], kind: type[Read]) -> Read:
+    """Return the request that these fields make, once all its rules are checked.
+
+    Raises:
+        InvalidRequest: as `read_body`.
+
+    """
+    body = _formed(without_refused(fields), kind)
     check_turns(body.messages)
     if isinstance(body, ChatRequest):
         body.check_together()
