@@ -206,6 +206,12 @@ def turns_of(items: Sequence[Item], turns: Turns) -> None:
             case _:
                 pass
     _check_answered(waiting)
+    if all(isinstance(item, ReasoningItem) for item in items):
+        raise InvalidRequest(
+            "input is empty but for reasoning; add the user's message",
+            param="input",
+            code="missing_required_parameter",
+        )
 
 
 def _check_answered(waiting: Mapping[str, str]) -> None:

@@ -113,7 +113,7 @@ class Output:
         for call in self._calls.values():
             call.status = status
             at: Event = {"item_id": call.id, "output_index": call.place}
-            told: Event = {"name": call.name, "arguments": call.arguments}
+            told: Event = {"arguments": call.arguments}
             yield {"type": "response.function_call_arguments.done", **at, **told}
             yield _done(call)
 
