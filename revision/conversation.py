@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from models.messages import NOTHING, Json, Message, Part
+from revision.form import AnswerForm, form_of
 
 _BREVITY = re.compile(
     r"\b(brief(ly)?|short(?! of breath)(er|en)?|concise(ly)?|succinct(ly)?|tl;?dr|summar(y|ise|ize)"
@@ -26,10 +27,14 @@ class AnswerOptions:
     other: Mapping[str, Json] = field(default_factory=lambda: NOTHING)
 
     @property
+    def form(self) -> AnswerForm:
+        """The form that the answer must have."""
+        return form_of(self.other.get("response_format"))
+
+    @property
     def wants_json(self) -> bool:
         """Whether the answer must be JSON."""
-        wanted = self.other.get("response_format")
-        return isinstance(wanted, Mapping) and wanted.get("type") in {"json_object", "json_schema"}
+        return self.form.is_json
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -113,13 +113,16 @@ class Finding:
     remedy: str
 
 
-def is_better(candidate: Critique, best: Critique) -> bool:
+def is_better(candidate: Critique, best: Critique, *, mends_form: bool = False) -> bool:
     """Say whether a candidate may replace the best answer so far.
 
     Both must be judged in full on one rubric. The candidate must satisfy everything that the best
     answer satisfies, and something more. That is stricter than a higher score: no gain, however
-    large, pays for a criterion that was right before, critical ones above all.
+    large, pays for a criterion that was right before, critical ones above all. `mends_form` says
+    that the candidate has the form that was asked for and the best answer has not; that is more.
     """
     if candidate.rubric is not best.rubric:
         raise ValueError("answers are compared on one frozen rubric")
-    return candidate.complete and best.complete and candidate.met > best.met
+    if not (candidate.complete and best.complete):
+        return False
+    return candidate.met > best.met or (mends_form and candidate.met == best.met)

@@ -9,9 +9,11 @@ import json
 import re
 import unicodedata
 from collections import Counter
+from collections.abc import Iterable
 
-from models.messages import Completion
-from revision.conversation import AnswerOptions, Conversation
+from models.messages import Completion, Json
+from revision.conversation import Conversation
+from revision.form import AnswerForm, words
 
 KEPT_SHARE = 0.5
 """A revision of less than half the length has cut something; unless brevity was asked for."""
@@ -32,31 +34,43 @@ _ABOUT_ITSELF = re.compile(
 
 
 def objection(
-    best: Completion, candidate: Completion, conversation: Conversation, options: AnswerOptions
+    best: Completion, candidate: Completion, conversation: Conversation, form: AnswerForm
 ) -> str | None:
-    """Return why the candidate must not replace the best answer, or None if nothing speaks up."""
+    """Return why the candidate must not replace the best answer, or None if nothing speaks up.
+
+    Of JSON, what is looked at are the words that its values hold: keys, brackets and white space
+    are no prose. Whether it matches a schema is asked after this, in `revision.form`.
+    """
     old, new = best.text.strip(), candidate.text.strip()
+    was, now = form.read(best.text), form.read(candidate.text)
+    before, after = _said(old, form), _said(new, form)
+    said_before, said_after = "\n".join(before), "\n".join(after)
+    least = 0 if conversation.asks_for_brevity else KEPT_SHARE * len(said_before)
     checks = (
         (not new, "empty"),
-        (new == old, "unchanged"),
+        (new == old or (was is not None and _same(was, now)), "unchanged"),
         (bool(candidate.tool_calls), "calls tools"),
+        (bool(candidate.refusal), "refuses"),
         (candidate.finish_reason == "length" and best.finish_reason != "length", "cut short"),
-        (options.wants_json and not _is_json(new), "not JSON"),
-        (_ABOUT_ITSELF.search(new) is not None, "talks about itself"),
-        (_script(new) != _script(old), "another script"),
-        (len(new) < KEPT_SHARE * len(old) and not conversation.asks_for_brevity, "much shorter"),
-        (bool(_numbers(old) - _numbers(new)), "emergency number lost"),
-        (_repeats(new) > max(REPEATED_SHARE, _repeats(old)), "repeats itself"),
+        (form.is_json and now is None, "not JSON"),
+        (any(_ABOUT_ITSELF.search(one) for one in after), "talks about itself"),
+        (_script(said_after) != _script(said_before), "another script"),
+        (len(said_after) < least, "much shorter"),
+        (bool(_numbers(said_before) - _numbers(said_after)), "emergency number lost"),
+        (_most_repeated(after) > max(REPEATED_SHARE, _most_repeated(before)), "repeats itself"),
     )
     return next((reason for failed, reason in checks if failed), None)
 
 
-def _is_json(text: str) -> bool:
-    try:
-        json.loads(text)
-    except ValueError:
-        return False
-    return True
+def _said(text: str, form: AnswerForm) -> tuple[str, ...]:
+    """Return what an answer says: the values if it is JSON or holds it, as in a fence; else all."""
+    value = form.read(text) or form.read(text[text.find("{") : text.rfind("}") + 1])
+    return (text,) if value is None else tuple(words(value))
+
+
+def _same(one: Json, other: Json) -> bool:
+    """Say whether two values are the same JSON; Python holds `true` and `1` for equal."""
+    return json.dumps(one, sort_keys=True) == json.dumps(other, sort_keys=True)
 
 
 def _numbers(text: str) -> set[str]:
@@ -68,6 +82,11 @@ def _script(text: str) -> str:
     letters = (character for character in text[:4000] if character.isalpha())
     names = Counter(unicodedata.name(letter, "?").split(" ")[0] for letter in letters)
     return names.most_common(1)[0][0] if names else ""
+
+
+def _most_repeated(texts: Iterable[str]) -> float:
+    """Return the largest share that any of the texts repeats; values may well be alike."""
+    return max(map(_repeats, texts), default=0.0)
 
 
 def _repeats(text: str) -> float:

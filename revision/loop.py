@@ -68,8 +68,9 @@ async def self_revise(  # noqa: C901  # the method, whole, on one page
             yield StageBegan(stage="critique", count=len(rubric.criteria))
             critique = await steps.judge(draft.answer.text, rubric)
             yield Critiqued(round=0, critique=critique)
-            draft = best = Reviewed(answer=draft.answer, critique=critique)
-            reason = _enough(critique, rounds, policy)
+            fits = await steps.fits(draft.answer.text)
+            draft = best = Reviewed(answer=draft.answer, critique=critique, fits=fits)
+            reason = _enough(critique, rounds, policy, fits=fits)
 
         # 3. Revise what is unmet, 4. take it only if it is judged better, 5. stop.
         while reason is None and rubric is not None:
@@ -109,7 +110,7 @@ async def _round(
         yield Explained(round=number, findings=findings)
         candidate = await steps.revise(best, findings)
 
-    objection = steps.objection(best.answer, candidate)
+    objection = await steps.objection(best.answer, candidate)
     recheck = None
     if objection is None:
         yield StageBegan(stage="recheck", count=len(rubric.criteria))
@@ -117,7 +118,7 @@ async def _round(
         yield Critiqued(round=number, critique=recheck)
         if not recheck.complete:
             objection = "could not be judged"
-        elif not is_better(recheck, best.critique):
+        elif not is_better(recheck, best.critique, mends_form=not best.fits):
             objection = "not judged better"
     yield Decided(round=number, candidate=candidate, critique=recheck, objection=objection)
 
@@ -145,15 +146,18 @@ def _no_review(policy: Policy, draft: Completion, obstacle: Exception | None) ->
     return stop_reason(obstacle) if obstacle is not None else None
 
 
-def _enough(critique: Critique, rounds: int, policy: Policy) -> StopReason | None:
+def _enough(
+    critique: Critique, rounds: int, policy: Policy, *, fits: bool = True
+) -> StopReason | None:
     """Say why no further round is needed or possible, if so."""
     if not critique.complete:
         return stop_reason(critique.failure)
-    if critique.all_met:
+    # An answer without the form that was asked for may never be shown: it is not good enough yet.
+    if fits and critique.all_met:
         return "all_met"
-    if not critique.unmet:
+    if fits and not critique.unmet:
         return "no_gain"  # what is merely unclear never triggers a revision
-    if rounds >= policy.max_rounds or critique.urgent_advice_stands:
+    if rounds >= policy.max_rounds or (fits and critique.urgent_advice_stands):
         return "max_rounds"  # in an emergency, urgent advice that stands does not wait for polish
     return None
 

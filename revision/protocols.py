@@ -25,6 +25,9 @@ class Steps(Protocol):
     async def judge(self, answer: str, rubric: Rubric) -> Critique:
         """Judge an answer on every criterion, knowing of no earlier verdict."""
 
+    async def fits(self, answer: str) -> bool:
+        """Say whether an answer may have the form that was asked for."""
+
     async def explain(self, best: Reviewed) -> tuple[Finding, ...]:
         """Write what is wrong with the answer where it falls short."""
 
@@ -34,5 +37,5 @@ class Steps(Protocol):
     async def merge(self, drafts: tuple[Completion, ...]) -> Completion:
         """Write one answer from several drafts."""
 
-    def objection(self, best: Completion, candidate: Completion) -> str | None:
+    async def objection(self, best: Completion, candidate: Completion) -> str | None:
         """Say why the candidate may not even be judged, if so."""

@@ -28,10 +28,14 @@ StopReason = Literal[
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reviewed:
-    """An answer and its critique; None where it has none."""
+    """An answer and its critique; None where it has none.
+
+    `fits` is False where the answer is known not to have the form that was asked for.
+    """
 
     answer: Completion
     critique: Critique | None = None
+    fits: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,7 +64,7 @@ class Review:
             return "unreviewed"
         if self.changed:
             return "revised"
-        return "clean" if critique.all_met else "kept_draft"
+        return "clean" if critique.all_met and self.draft.fits else "kept_draft"
 
     @property
     def degraded(self) -> bool:

@@ -10,12 +10,13 @@ from models.messages import Call, Completion, Message
 from revision.case import Case
 from revision.critique import Critique, Finding
 from revision.prompts import render
+from revision.review import Reviewed
 
 
 async def revise(
-    case: Case, answer: str, critique: Critique, findings: tuple[Finding, ...]
+    case: Case, best: Reviewed, critique: Critique, findings: tuple[Finding, ...]
 ) -> Completion:
-    """Return an answer that mends what is unmet.
+    """Return an answer that mends what is unmet, and its form where that is wrong.
 
     Raises:
         ModelError, DeadlinePassed: the model could not be asked.
@@ -26,8 +27,11 @@ async def revise(
         nonce=case.nonce,
         items=_items(critique, findings),
         brief=case.conversation.asks_for_brevity,
+        json=case.options.wants_json,
+        fits=best.fits,
     )
-    return await _write(case, "revise", case.conversation.with_answer(answer, instruction))
+    messages = case.conversation.with_answer(best.answer.text, instruction)
+    return await _write(case, "revise", messages)
 
 
 async def merge(case: Case, drafts: tuple[str, ...]) -> Completion:
@@ -37,7 +41,7 @@ async def merge(case: Case, drafts: tuple[str, ...]) -> Completion:
         ModelError, DeadlinePassed: the model could not be asked.
 
     """
-    instruction = render("merge", nonce=case.nonce, drafts=drafts)
+    instruction = render("merge", nonce=case.nonce, drafts=drafts, json=case.options.wants_json)
     return await _write(case, "merge", case.conversation.with_instruction(instruction))
 
 

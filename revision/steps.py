@@ -47,9 +47,14 @@ class ModelSteps:
         """Judge an answer on every criterion."""
         return await judge(self.case, answer, rubric)
 
+    async def fits(self, answer: str) -> bool:
+        """Say whether an answer may have the form asked for: not if it is known to lack it."""
+        misfit = await self.case.options.form.misfit(answer, seconds=self.case.calls.time_left())
+        return misfit in {None, "cannot be checked"}
+
     async def explain(self, best: Reviewed) -> tuple[Finding, ...]:
         """Write what is wrong with the answer; nothing in modes that save the call."""
-        if best.critique is None or not self.case.policy.explains:
+        if best.critique is None or not best.critique.unmet or not self.case.policy.explains:
             return ()
         return await explain(self.case, best.answer.text, best.critique)
 
@@ -57,12 +62,16 @@ class ModelSteps:
         """Write a better answer."""
         if best.critique is None:
             raise ValueError("an answer is revised only after its critique")
-        return await revise(self.case, best.answer.text, best.critique, findings)
+        return await revise(self.case, best, best.critique, findings)
 
     async def merge(self, drafts: tuple[Completion, ...]) -> Completion:
         """Write one answer from several drafts."""
         return await merge(self.case, tuple(one.text for one in drafts))
 
-    def objection(self, best: Completion, candidate: Completion) -> str | None:
+    async def objection(self, best: Completion, candidate: Completion) -> str | None:
         """Say why the candidate may not even be judged, if so."""
-        return guard.objection(best, candidate, self.case.conversation, self.case.options)
+        case = self.case
+        form = case.options.form
+        return guard.objection(best, candidate, case.conversation, form) or await form.misfit(
+            candidate.text, seconds=case.calls.time_left()
+        )

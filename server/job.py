@@ -107,11 +107,17 @@ async def plan_chat(services: Services, body: ChatRequest, headers: Headers) -> 
     if services.settings.minimum_mode == "draft" and _is_side_request(services, body, headers):
         return Plan(choice=choice, mode=mode, relayed=True, reason="bypass")
     if body.n is not None and body.n > 1:
-        raise InvalidRequest("n must be 1 unless the mode is draft", param="n")
+        raise _only_in_drafts("n", "must be 1")
     for name in ("logprobs", "top_logprobs"):
         if getattr(body, name):
-            raise InvalidRequest(f"{name} is only there in the mode draft", param=name)
+            raise _only_in_drafts(name, "must be left out")
     return Plan(choice=choice, mode=mode)
+
+
+def _only_in_drafts(name: str, said: str) -> InvalidRequest:
+    return InvalidRequest(
+        f"{name} {said} unless the mode is draft", param=name, code="invalid_combination"
+    )
 
 
 def mode_of(services: Services, body: Asked, choice: Choice) -> Mode:

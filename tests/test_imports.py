@@ -13,7 +13,10 @@ ROOT = Path(__file__).parent.parent
 ORDER = ("server", "revision", "retrieval", "models")
 FILES = sorted(path for package in ORDER for path in (ROOT / package).rglob("*.py"))
 BELOW_THE_EDGE = [path for path in FILES if path.relative_to(ROOT).parts[0] != "server"]
-APART = {Path("models/embedded_server.py")}  # a program of its own, started by models.embedded
+APART = {  # programs of their own, started by models.embedded and revision.matching
+    Path("models/embedded_server.py"),
+    Path("revision/matching_process.py"),
+}
 
 
 def name_of(path: Path) -> str:
@@ -75,6 +78,11 @@ def test_only_models_knows_the_engine_and_the_embedder():
         if packages(path) & {"sentence_transformers", "transformers"}
     }
     assert users == {"models/embedder.py"}
+
+
+def test_only_a_process_of_its_own_loads_the_schema_validator():
+    users = {name_of(path) for path in FILES if "jsonschema_rs" in packages(path)}
+    assert users == {"revision/matching_process.py"}
 
 
 def test_only_the_index_and_its_structure_know_faiss():

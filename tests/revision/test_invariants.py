@@ -5,12 +5,15 @@ verdict that was never given never counts, and the cost is bounded.
 """
 
 import asyncio
+import json
 
+import jsonschema_rs
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models.errors import ModelError, ModelTimeout, ModelUnavailable
 from models.messages import Completion
+from revision.conversation import AnswerOptions
 from revision.errors import RevisionError
 from revision.review import Review
 from tests.revision.world import World, criterion, honest, verdict
@@ -151,3 +154,77 @@ def bound(world: World, review: Review) -> int:
     once = drafts + 1 + 1 + (1 + rounds) * (criteria + 1) + rounds
     retries = drafts + 1 + (1 + rounds) * (criteria + 1)
     return once + retries
+
+
+SCHEMA = {
+    "type": "object",
+    "properties": {
+        "advice": {"type": "string"},
+        "urgency": {"enum": ["low", "high"]},
+        "next": {"$ref": "#"},
+    },
+    "required": ["advice", "urgency"],
+    "additionalProperties": False,
+}
+fields = st.fixed_dictionaries(
+    {"advice": answers | answers | st.none()},
+    optional={
+        "urgency": st.sampled_from(["low", "high", "middling"]),
+        "next": st.just({"advice": "Rest.", "urgency": "low"}) | st.just({}),
+        "more": st.booleans(),
+    },
+)
+fitting = st.builds(
+    lambda said, urgency: json.dumps({"advice": said, "urgency": urgency}),
+    answers,
+    st.sampled_from(["low", "high"]),
+)
+spoilt = st.one_of(
+    fields.map(json.dumps),
+    fields.map(json.dumps),
+    fields.map(json.dumps),
+    fields.map(lambda value: json.dumps([value])),
+    fitting.map(lambda text: f"```json\n{text}\n```"),
+    fitting.map(lambda text: text[:-1]),
+    fitting.map(lambda text: text[:-1] + ', "urgency": "low"}'),
+    answers,
+)
+formed = st.one_of(fitting, spoilt)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(formed, min_size=7, max_size=7), st.sampled_from(["fast", "standard", "thorough"]))
+def test_an_answer_that_was_revised_matches_the_schema_whatever_the_model_gives(lines, mode):
+    wanted = {"type": "json_schema", "json_schema": {"name": "advice", "schema": SCHEMA}}
+    script = {
+        "draft": lines[:1],
+        "draft-2": lines[1:2],
+        "draft-3": lines[2:3],
+        "merge": lines[3:4],
+        "revise": lines[4:],
+        "rubric": lambda _: "none",
+    }
+    options = AnswerOptions(other={"response_format": wanted})
+    letters = [criterion(letter) for letter in LETTERS]
+    review = asyncio.run(World(script, letters, mode=mode, options=options).review())
+
+    text = review.best.answer.text
+    if review.status in {"revised", "clean"}:
+        assert is_of_the_schema(text)
+    if review.changed:
+        assert review.best.critique.met >= review.draft.critique.met
+        gained = review.best.critique.met > review.draft.critique.met
+        assert gained or not is_of_the_schema(review.draft.answer.text)
+    if is_of_the_schema(review.draft.answer.text):
+        assert is_of_the_schema(text)
+
+
+def is_of_the_schema(text: str) -> bool:
+    """Say so by other means than the loop's: no schema lets a key stand twice, so count them."""
+    try:
+        value = json.loads(text)
+    except ValueError:
+        return False
+    return jsonschema_rs.is_valid(SCHEMA, value) and text.count('"urgency"') == text.count(
+        '"advice"'
+    )

@@ -7,8 +7,9 @@ import pytest
 from models.errors import ModelUnavailable
 from models.messages import Completion
 from retrieval.errors import IndexMissing
+from revision.conversation import AnswerOptions
 from revision.errors import DeadlinePassed, EmptyDraft
-from revision.events import StageBegan
+from revision.events import Decided, StageBegan
 from tests.revision.world import FixedRetriever, World, criterion, honest, leaning, verdict
 
 A, B, C = criterion("A"), criterion("B"), criterion("C")
@@ -330,3 +331,111 @@ async def test_a_spare_draft_saves_a_request_whose_first_draft_fails():
     script = {"draft": [DOWN], "draft-2": ["[A] spare"], "draft-3": [DOWN], "rubric": lambda _: "-"}
     review = await World(script, [A], mode="thorough").review()
     assert (review.status, review.best.answer.text) == ("clean", "[A] spare")
+
+
+SCHEMA = {
+    "type": "object",
+    "properties": {"advice": {"type": "string"}},
+    "required": ["advice"],
+    "additionalProperties": False,
+}
+
+
+def as_schema(schema):
+    wanted = {"type": "json_schema", "json_schema": {"name": "advice", "schema": schema}}
+    return AnswerOptions(other={"response_format": wanted})
+
+
+def advice(said):
+    return f'{{"advice": "{said}"}}'
+
+
+FORMS = {
+    "a draft that fits and meets all": (
+        {"draft": [advice("[A][B]")]},
+        ("clean", "all_met", advice("[A][B]"), 0),
+    ),
+    "a better one that fits": (
+        {"draft": [advice("[A]")], "revise": [advice("[A][B]")]},
+        ("revised", "all_met", advice("[A][B]"), 1),
+    ),
+    "a better one that is no JSON": (
+        {"draft": [advice("[A]")], "revise": ["[A][B] rest."]},
+        ("kept_draft", "no_gain", advice("[A]"), 1),
+    ),
+    "a better one that breaks the schema": (
+        {"draft": [advice("[A]")], "revise": ['{"said": "[A][B]"}']},
+        ("kept_draft", "no_gain", advice("[A]"), 1),
+    ),
+    "a draft that breaks the schema, mended with nothing else to gain": (
+        {"draft": ['{"said": "[A][B]"}'], "revise": [advice("[A][B]")]},
+        ("revised", "all_met", advice("[A][B]"), 1),
+    ),
+    "a draft in a fence, taken out of it": (
+        {"draft": [f"```json\n{advice('[A][B]')}\n```"], "revise": [advice("[A][B]")]},
+        ("revised", "all_met", advice("[A][B]"), 1),
+    ),
+    "a draft that breaks the schema, mended at the cost of a criterion": (
+        {"draft": ['{"said": "[A][B]"}'], "revise": [advice("[A] and more")]},
+        ("kept_draft", "no_gain", '{"said": "[A][B]"}', 1),
+    ),
+    "a draft that breaks the schema, and so does what is better": (
+        {"draft": ['{"said": "[A]"}'], "revise": ['{"say": "[A][B]"}']},
+        ("kept_draft", "no_gain", '{"said": "[A]"}', 1),
+    ),
+    "a draft that meets all in a wrong form is not clean": (
+        {"draft": ["[A][B] rest."], "revise": [DOWN]},
+        ("kept_draft", "model_error", "[A][B] rest.", 1),
+    ),
+}
+
+
+@pytest.mark.parametrize(("script", "expected"), FORMS.values(), ids=FORMS)
+async def test_an_answer_keeps_or_gains_the_form_that_was_asked_for(script, expected):
+    review = await World(script, [A, B], options=as_schema(SCHEMA)).review()
+    told = (review.status, review.stop_reason, review.best.answer.text, review.rounds)
+    assert told == expected
+
+
+async def test_without_a_round_a_draft_in_a_wrong_form_is_kept_and_not_clean():
+    review = await World({"draft": ["[A]."]}, [A], rounds=0, options=as_schema(SCHEMA)).review()
+    assert (review.status, review.stop_reason) == ("kept_draft", "max_rounds")
+
+
+async def test_a_schema_that_cannot_be_checked_lets_the_draft_stand_as_it_was_judged():
+    remote = as_schema({"$ref": "http://127.0.0.1:9/schema"})
+    assert (await World({"draft": [advice("[A]")]}, [A], options=remote).review()).status == "clean"
+    world = World({"draft": [advice("[A]")], "revise": [advice("[A][B]")]}, [A, B], options=remote)
+    decided = [event for event in await world.run() if isinstance(event, Decided)]
+    assert [one.objection for one in decided] == ["cannot be checked"]
+
+
+async def test_a_form_alone_is_mended_without_a_written_critique():
+    script = {"draft": ["[A]."], "revise": [advice("[A]")], "rubric": lambda _: "no rubric"}
+    world = World(script, [A], mode="standard", options=as_schema(SCHEMA))
+    assert (await world.review()).status == "revised"
+    assert not world.asked("critique")
+    assert "the one above is not" in world.asked("revise")[0].messages[-1].text
+
+
+async def test_urgent_advice_that_a_program_cannot_read_does_not_stand():
+    criteria = [criterion("A", critical=True), criterion("B")]
+    script = {"draft": ["[A] call."], "revise": [advice("[A] call")]}
+    review = await World(script, criteria, urgent=True, options=as_schema(SCHEMA)).review()
+    assert (review.status, review.best.answer.text) == ("revised", advice("[A] call"))
+
+
+async def test_a_merge_has_the_form_or_is_not_taken():
+    script = {
+        "draft": [advice("[A]")],
+        "draft-2": [advice("[B]")],
+        "draft-3": [DOWN],
+        "rubric": lambda _: "none",
+        "merge": [f"```json\n{advice('[A][B]')}\n```"],
+        "revise": [advice("[A][B]")],
+    }
+    world = World(script, [A, B], mode="thorough", options=as_schema(SCHEMA))
+    review = await world.review()
+    assert (review.status, review.rounds) == ("revised", 2)
+    assert review.best.answer.text == advice("[A][B]")
+    assert "must be JSON" in world.asked("merge")[0].messages[-1].text

@@ -29,8 +29,8 @@ VARIABLES = {
     },
     "judge": {"criterion": "Says A", "kind": "require"},
     "critique": {"items": [ITEM]},
-    "revise": {"items": [ITEM], "brief": False},
-    "merge": {"drafts": ["one", "two"]},
+    "revise": {"items": [ITEM], "brief": False, "json": False, "fits": True},
+    "merge": {"drafts": ["one", "two"], "json": False},
     "distill": {
         "demands": [{"text": "Says A", "points": 5}],
         "dimensions": {"urgency": ["emergent"]},
@@ -102,11 +102,31 @@ def test_judgements_of_one_request_share_their_beginning():
 
 
 def test_the_revision_keeps_short_only_what_was_to_be_short():
-    plain = render("revise", nonce="n", items=[ITEM], brief=False)
-    brief = render("revise", nonce="n", items=[ITEM], brief=True)
+    plain = render("revise", nonce="n", items=[ITEM], brief=False, json=False, fits=True)
+    brief = render("revise", nonce="n", items=[ITEM], brief=True, json=False, fits=True)
     assert "Keep everything that is correct" in plain
     assert "stay short" in brief
     assert "Keep everything" not in brief
+
+
+ALONE = "Reply with that JSON alone: no fence around it, no word before or after it."
+
+
+def test_json_is_asked_for_where_the_answer_must_be_json():
+    kept = render("revise", nonce="n", items=[ITEM], brief=False, json=True, fits=True)
+    mended = render("revise", nonce="n", items=[], brief=False, json=True, fits=False)
+    merged = render("merge", nonce="n", drafts=["{}", "{}"], json=True)
+    assert all(text.endswith(ALONE) for text in (kept, mended, merged))
+    assert "keep its form" in kept
+    assert "the one above is not" in mended
+    assert "keep its form" not in mended
+
+
+@pytest.mark.parametrize("name", ["revise", "merge"])
+def test_prose_is_not_told_of_json(name):
+    text = render(name, nonce="n", **VARIABLES[name])
+    assert "JSON" not in text
+    assert text.endswith(" Reply with the answer alone.")
 
 
 def test_the_fingerprint_is_of_the_files():

@@ -461,6 +461,69 @@ async def test_a_notice_is_never_added_to_json(open_gateway: Opener, vllm: FakeV
     assert reply.revision["status"] == "unreviewed"
 
 
+ADVICE_SCHEMA = {
+    "type": "object",
+    "properties": {"advice": {"type": "string"}},
+    "required": ["advice"],
+    "additionalProperties": False,
+}
+ANY_OBJECT = {"type": "json_object"}
+ADVICE = {"type": "json_schema", "json_schema": {"name": "advice", "schema": ADVICE_SCHEMA}}
+JSON_DRAFT, JSON_REVISED = (json.dumps({"advice": words}) for words in (DRAFT, REVISED))
+FENCED = f"```json\n{JSON_REVISED}\n```"
+
+
+@pytest.mark.parametrize(
+    ("wanted", "draft", "candidate", "objection"),
+    [
+        (ANY_OBJECT, JSON_DRAFT, JSON_REVISED, None),
+        (ANY_OBJECT, JSON_DRAFT, REVISED, "not JSON"),
+        (ANY_OBJECT, JSON_DRAFT, FENCED, "not JSON"),
+        (ANY_OBJECT, JSON_DRAFT, json.dumps([REVISED]), "not JSON"),
+        (ADVICE, JSON_DRAFT, JSON_REVISED, None),
+        (ADVICE, JSON_DRAFT, FENCED, "not JSON"),
+        (ADVICE, JSON_DRAFT, json.dumps({"said": REVISED}), "breaks the schema"),
+        (ADVICE, FENCED, JSON_REVISED, None),
+        (ADVICE, DRAFT, json.dumps({"said": REVISED}), "breaks the schema"),
+    ],
+)
+async def test_json_that_was_asked_for_is_still_json_after_a_revision_or_the_draft_stands(
+    gateway: Gateway,
+    vllm: FakeVLLM,
+    wanted: dict,
+    draft: str,
+    candidate: str,
+    objection: str | None,
+):
+    vllm.script = {
+        "judge": lacks(SIGNS, unless="stiff neck"),
+        "draft": draft,
+        "revise": candidate,
+    }
+    wishes = {"response_format": wanted, "revision": {"include": ["trace"]}}
+    reply, stream = await gateway.chat(**wishes), await gateway.stream(**wishes)
+    for text, revision in ((reply.text, reply.revision), (stream.text, stream.revision)):
+        taken = (candidate, "revised") if objection is None else (draft, "kept_draft")
+        assert (text, revision["status"]) == taken
+        assert [edit["objection"] for edit in revision["trace"]["edits"]] == [objection]
+    assert {one.body["response_format"]["type"] for one in vllm.of("revise")} == {wanted["type"]}
+    instruction = vllm.of("revise")[0].body["messages"][-1]["content"]
+    assert instruction.endswith("no fence around it, no word before or after it.")
+
+
+async def test_a_form_that_no_reply_has_costs_no_more_than_the_rounds_allow(
+    gateway: Gateway, vllm: FakeVLLM
+):
+    vllm.script = {"revise": DRAFT + " Sleep."}
+    for reply in (
+        await gateway.chat(response_format=ADVICE),
+        await gateway.chat(response_format=ADVICE, revision={"max_rounds": 3}),
+    ):
+        assert reply.outcome == ("kept_draft", "no_gain")
+        assert (reply.text, reply.revision["rounds"]) == (DRAFT, 1)
+        assert reply.revision["score"] == {"draft": 1.0, "final": 1.0}
+
+
 @pytest.mark.parametrize("setting", ["mark", "notice", "error"])
 async def test_a_sound_answer_is_the_same_whatever_is_done_with_degraded_ones(
     open_gateway: Opener, setting: str

@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from models.messages import Message
+from models.messages import Message, Part
 from server.side_requests import KNOWN, is_side_prompt, says_side_request
 from tests.fakes.library import QUESTION
 from tests.fakes.vllm import DRAFT, MODEL, FakeVLLM
@@ -56,8 +56,8 @@ PROMPTS = {
 }
 
 
-def user(text: str | tuple[str, ...]) -> Message:
-    return Message(role="user", content=text)
+def user(content: str | tuple[Part, ...]) -> Message:
+    return Message(role="user", content=content)
 
 
 def alone(text: str) -> list[dict[str, str]]:
@@ -67,7 +67,7 @@ def alone(text: str) -> list[dict[str, str]]:
 @pytest.mark.parametrize("name", PROMPTS)
 def test_a_frontends_own_prompt_is_known(name):
     assert is_side_prompt([user(PROMPTS[name])])
-    assert is_side_prompt([user((PROMPTS[name],))])
+    assert is_side_prompt([user((Part(text=PROMPTS[name]),))])
 
 
 def test_every_known_prompt_is_tested():
