@@ -7,7 +7,6 @@ that looks for the route learns the truth, not that the gateway is broken.
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
 from dataclasses import dataclass
-from typing import TypeVar
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -20,8 +19,7 @@ from server.errors import ApiError
 from server.event_stream import DONE, EventStream, comment, failure, frame
 from server.feed import Feed
 from server.json_response import JsonResponse
-from server.plain_requests import CompletionRequest, EmbeddingRequest, PlainRequest, ReplyForm, ours
-from server.schemas import check_encoding, parse_body
+from server.plain_requests import CompletionRequest, EmbeddingRequest, ReplyForm, ours
 from server.services import Services
 
 GRACE_S = 2.0
@@ -30,8 +28,6 @@ GRACE_S = 2.0
 HEADERS = {"x-revision-status": "off"}
 
 _NO_ROUTE = frozenset({404, 405, 501})
-
-Form = TypeVar("Form", bound=PlainRequest)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,17 +78,6 @@ class Passage:
 
     def _call(self) -> Call:
         return Call(step=self.step, messages=(), deadline=self.deadline)
-
-
-async def read_plain(request: Request, kind: type[Form]) -> Form:
-    """Read and check a request body.
-
-    Raises:
-        InvalidRequest: naming the parameter at fault and never repeating what it held.
-
-    """
-    check_encoding(request)
-    return parse_body(await request.body(), kind)
 
 
 async def pass_through(

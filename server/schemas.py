@@ -183,6 +183,17 @@ def checked(fields: Mapping[str, object], kind: type[Read]) -> Read:
     return body
 
 
+async def read_form(request: Request, kind: type[Form]) -> Form:
+    """Read a request body of that form, which is no conversation as chat completions have it.
+
+    Raises:
+        InvalidRequest: naming the parameter at fault and never repeating what it held.
+
+    """
+    check_encoding(request)
+    return parse_body(await request.body(), kind)
+
+
 def parse_body(body: bytes, kind: type[Form]) -> Form:
     """Read a body of that form.
 

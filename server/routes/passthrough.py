@@ -4,9 +4,10 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from server.errors import ApiError
-from server.passthrough import pass_through, read_plain
+from server.passthrough import pass_through
 from server.plain_requests import COMPLETION, EMBEDDINGS, CompletionRequest, EmbeddingRequest
 from server.routes.wiring import Wired
+from server.schemas import read_form
 
 router = APIRouter()
 
@@ -14,7 +15,7 @@ router = APIRouter()
 @router.post("/v1/completions", response_model=None)
 async def completions(request: Request, services: Wired) -> Response:
     """Go on with a text; not reviewed, so refused where the operator wants a review of all."""
-    body = await read_plain(request, CompletionRequest)
+    body = await read_form(request, CompletionRequest)
     if services.settings.minimum_mode != "draft":
         raise ApiError(
             "text completions are not reviewed, and this server gives nothing without a review; "
@@ -31,5 +32,5 @@ async def completions(request: Request, services: Wired) -> Response:
 @router.post("/v1/embeddings", response_model=None)
 async def embeddings(request: Request, services: Wired) -> Response:
     """Return vectors of texts."""
-    body = await read_plain(request, EmbeddingRequest)
+    body = await read_form(request, EmbeddingRequest)
     return await pass_through(services, request, body, EMBEDDINGS, "embeddings")

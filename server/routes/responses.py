@@ -10,7 +10,7 @@ from server.responses.request import ResponsesRequest, to_chat
 from server.responses.stream import events, whole
 from server.routes import chat
 from server.routes.wiring import Wired
-from server.schemas import check_encoding, parse_body
+from server.schemas import read_form
 
 router = APIRouter()
 
@@ -18,8 +18,7 @@ router = APIRouter()
 @router.post("/v1/responses", response_model=None)
 async def responses(request: Request, services: Wired) -> Response:
     """Answer a conversation: drafted, critiqued, revised, re-checked."""
-    check_encoding(request)
-    asked = parse_body(await request.body(), ResponsesRequest)
+    asked = await read_form(request, ResponsesRequest)
     body = to_chat(asked)
     told = Told(request=asked, chat=body)
     answer = await chat.answer(request, services, body)
