@@ -10,7 +10,8 @@ from models.errors import MalformedReply, ModelUnavailable
 from models.messages import Json
 from server.errors import ApiError
 from server.responses.chat_answer import ChatAnswer, ChatUsage
-from server.responses.output import Event, Output
+from server.responses.output import Output
+from server.responses.parts import Event
 from server.responses.request import ResponsesRequest
 from server.schemas import ChatRequest
 from server.wire_fields import Body

@@ -14,8 +14,9 @@ from pydantic import AfterValidator, Field, Tag
 from models.messages import Json
 from server.chat_fields import StreamOptions
 from server.errors import InvalidRequest
-from server.responses.items import Item, Turns, turns_of
+from server.responses.items import Item
 from server.responses.options import AnyChoice, FunctionTool, Reasoning, TextOptions
+from server.responses.turns import Turns, turns_of
 from server.schemas import MOST_MESSAGES, MOST_TOKENS, MOST_TOOLS, ChatRequest, checked
 from server.wire_fields import Body, Flag, Whole, chosen_by, mistake
 

@@ -17,7 +17,7 @@ from server.errors import ApiError
 from server.event_stream import reported
 from server.responses.body import Told
 from server.responses.chat_answer import ChatAnswer
-from server.responses.output import Event
+from server.responses.parts import Event
 
 
 async def events(told: Told, chat: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
