@@ -17,7 +17,7 @@ from revision.errors import RevisionError
 from server.errors import ApiError, NotReady, on_error
 from server.metrics import Metrics
 from server.middleware import RequestScope
-from server.routes import chat, critiques, health, models, principles
+from server.routes import chat, critiques, health, models, passthrough, principles, responses
 from server.services import Services, open_services
 from server.settings import Settings
 from server.version import package_version
@@ -58,7 +58,7 @@ def create_app(settings: Settings, services: Services | None = None) -> FastAPI:
         Exception,
     ):
         app.add_exception_handler(kind, on_error)
-    for part in (chat, critiques, models, principles, health):
+    for part in (chat, responses, passthrough, critiques, models, principles, health):
         app.include_router(part.router)
     return app
 
