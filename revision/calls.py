@@ -1,7 +1,7 @@
-"""The model calls of one request: bounded by one deadline, counted, seeded.
+"""The model calls of one request: bounded in time, counted, seeded.
 
 Every call of a request goes through here, so that the usage a client sees is the sum of what its
-request has really cost, and no step can outlive the request's time.
+request has really cost, and no step can outlive its share of the request's time.
 """
 
 import asyncio
@@ -14,10 +14,15 @@ from typing import Literal
 from models.errors import ModelError, ModelTimeout
 from models.messages import Call, Completion, Delta, Usage
 from models.protocols import ChatModel
-from revision.errors import DeadlinePassed
+from revision.errors import DeadlinePassed, ShareSpent
+from revision.plan_time import TimePlan
 
 Step = Literal["draft", "rubric", "critique", "revise"]
 """What a call's cost is booked under, as the response extension names it."""
+
+
+LATE_S = 0.05
+"""A transport that gives up this little before a step's time is up gave up because of it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +60,7 @@ class Calls:
     ) -> None:
         self.records: list[CallRecord] = []
         self.deadline = deadline
+        self.time = TimePlan(begins=asyncio.get_running_loop().time(), ends=deadline)
         self._writer = writer
         self._judge = judge
         self._seed = seed
@@ -64,14 +70,14 @@ class Calls:
 
     def time_left(self) -> float:
         """Return the seconds until the deadline, never below 0."""
-        return max(0.0, self.deadline - asyncio.get_running_loop().time())
+        return self.time.left()
 
     async def write(self, step: Step, call: Call) -> Completion:
         """Have the writer answer.
 
         Raises:
             ModelError: as the model says.
-            DeadlinePassed: the request's time was up first.
+            DeadlinePassed: the request's time was up first; `ShareSpent` if only the step's.
 
         """
         return await self._complete(self._writer, step, call)
@@ -83,11 +89,11 @@ class Calls:
 
     async def stream(self, step: Step, call: Call) -> AsyncIterator[Delta | Completion]:
         """Have the writer answer piece by piece; the last piece is the whole."""
-        started = asyncio.get_running_loop().time()
-        pieces = self._writer.stream(self._prepare(call))
+        started, until = self._begin(call)
+        pieces = self._writer.stream(self._prepare(call, until))
         try:
             while True:
-                async with asyncio.timeout_at(self.deadline):
+                async with asyncio.timeout_at(until):
                     piece = await anext(pieces, None)
                 if piece is None:
                     return
@@ -96,26 +102,38 @@ class Calls:
                 yield piece
         except (TimeoutError, ModelError) as error:
             self._book(step, started, _spent(error), error)
-            raise self._in_time(error) from None
+            raise self._in_time(error, until) from None
         finally:
             if hasattr(pieces, "aclose"):
                 await pieces.aclose()
 
     async def _complete(self, model: ChatModel, step: Step, call: Call) -> Completion:
-        started = asyncio.get_running_loop().time()
+        started, until = self._begin(call)
         try:
-            async with asyncio.timeout_at(self.deadline):
-                completion = await model.complete(self._prepare(call))
+            async with asyncio.timeout_at(until):
+                completion = await model.complete(self._prepare(call, until))
         except (TimeoutError, ModelError) as error:
             self._book(step, started, _spent(error), error)
-            raise self._in_time(error) from None
+            raise self._in_time(error, until) from None
         self._book(step, started, completion.usage)
         return completion
 
-    def _prepare(self, call: Call) -> Call:
+    def _begin(self, call: Call) -> tuple[float, float]:
+        """Return the time, and by when the call must be over.
+
+        Raises:
+            DeadlinePassed: that was before now; a call that must fail is none.
+
+        """
+        now, until = asyncio.get_running_loop().time(), self.time.ends_by(call.step)
+        if until <= now:
+            raise self._too_late()
+        return now, until
+
+    def _prepare(self, call: Call, until: float) -> Call:
         return replace(
             call,
-            deadline=self.deadline,
+            deadline=until,
             affinity=self._affinity,
             seed=self._derived_seed(call.step) if call.seed is None else call.seed,
         )
@@ -128,16 +146,24 @@ class Calls:
         text = f"{self._seed}:{step}:{self._seeded[step]}".encode()
         return int.from_bytes(hashlib.blake2b(text, digest_size=4).digest()) >> 1
 
-    def _in_time(self, error: Exception) -> Exception:
-        """Call a timeout at the deadline by its name."""
-        late = isinstance(error, TimeoutError | ModelTimeout) and self.time_left() <= 0
-        return DeadlinePassed("the request's time is up") if late else error
+    def _in_time(self, error: Exception, until: float) -> Exception:
+        """Call a timeout at the end of the step's time by its name."""
+        now = asyncio.get_running_loop().time()
+        late = isinstance(error, TimeoutError | ModelTimeout) and now >= until - LATE_S
+        return self._too_late() if late else error
+
+    def _too_late(self) -> DeadlinePassed:
+        if self.time.left() <= LATE_S:
+            return DeadlinePassed("the request's time is up")
+        return ShareSpent("the step's share of the request's time is up")
 
     def _book(
         self, step: Step, started: float, usage: Usage, error: Exception | None = None
     ) -> None:
         seconds = asyncio.get_running_loop().time() - started
         name = type(error).__name__ if error else None
+        if step == "draft" and error is None:
+            self.time.drafted(seconds)
         self.records.append(CallRecord(step=step, seconds=seconds, usage=usage, error=name))
 
 

@@ -3,9 +3,10 @@
 import asyncio
 import secrets
 import time
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
+from typing import TypeVar
 
 from starlette.datastructures import Headers
 
@@ -14,17 +15,21 @@ from retrieval.retriever import Retriever
 from revision.calls import Calls
 from revision.case import Case
 from revision.conversation import AnswerOptions, Conversation
+from revision.errors import DeadlinePassed
 from revision.events import Event, Stopped
 from revision.loop import self_revise
 from revision.policy import Mode, Policy, at_least, policy_for
 from revision.review import Review, StopReason
 from revision.steps import ModelSteps
 from server.catalog import Choice
+from server.deadline import Limits, limits
 from server.errors import InvalidRequest
 from server.schemas import AnswerRequest, Asked, ChatRequest
 from server.services import Services
 from server.side_requests import HEADER, is_side_prompt, says_side_request
 from server.version import system_fingerprint
+
+Result = TypeVar("Result")
 
 OURS = frozenset(
     {
@@ -59,6 +64,7 @@ class Job:
     calls: Calls
     steps: ModelSteps
     services: Services
+    ping_s: float
     trace: bool = False
     exposes_reasoning: bool = False
 
@@ -139,19 +145,25 @@ async def open_job(
     choice: Choice,
     mode: Mode,
     *,
+    within: Limits | None = None,
     rounds: int | None = None,
     wanted: ChatRequest | None = None,
 ) -> Job:
     """Return the job of a reviewed request.
 
-    `wanted` says how an answer is to be written where the body itself is no chat's.
+    `within` are its limits, which began when it came; `wanted` says how an answer is to be
+    written where the body itself is no chat's.
 
     Raises:
         NotReady: there are no principles to review by.
+        DeadlinePassed: it was not known in time whether there are.
 
     """
     wishes = body.revision
-    retriever = await services.shelf.retriever() if mode != "draft" else None
+    within = within or limits(services.settings, wishes)
+    retriever = None
+    if mode != "draft":
+        retriever = await in_time(services.shelf.retriever(), within.deadline)
     policy = policy_for(
         mode,
         max_rounds=wishes.max_rounds if rounds is None else rounds,
@@ -164,11 +176,10 @@ async def open_job(
         options = _options(services, wanted, ours=OURS | {"answer"})
     revision_id = f"rev_{secrets.token_hex(16)}"
     writer = services.writer(choice.model)
-    deadline_s = (wishes.deadline_ms or services.settings.deadline_ms) / 1000
     calls = Calls(
         writer=writer,
         judge=services.judge or writer,
-        deadline=asyncio.get_running_loop().time() + deadline_s,
+        deadline=within.deadline,
         seed=options.seed,
         affinity=revision_id,
         parallel=services.judgements_at_once,
@@ -194,9 +205,24 @@ async def open_job(
             given=body.answer if isinstance(body, AnswerRequest) else None,
         ),
         services=services,
+        ping_s=within.ping_s,
         trace="trace" in wishes.include,
         exposes_reasoning=wishes.expose == "reasoning",
     )
+
+
+async def in_time(work: Awaitable[Result], deadline: float) -> Result:
+    """Return what the work returns, if that is before the deadline.
+
+    Raises:
+        DeadlinePassed: it is not.
+
+    """
+    try:
+        async with asyncio.timeout_at(deadline):
+            return await work
+    except TimeoutError:
+        raise DeadlinePassed("the request's time is up") from None
 
 
 async def run(job: Job) -> tuple[Review, tuple[Event, ...]]:
