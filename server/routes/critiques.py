@@ -48,9 +48,7 @@ async def _review(
     mode = mode_of(services, body, choice)
     if mode == "draft":
         raise InvalidRequest("the mode draft reviews nothing; name another", param="revision.mode")
-    job = await open_job(
-        services, body, choice, mode, within=within, rounds=rounds, wanted=wanted
-    )
+    job = await open_job(services, body, choice, mode, within=within, rounds=rounds, wanted=wanted)
     request.state.revision_id = job.revision_id  # from here on errors carry it too
     review, events = await or_gone(request, run(job))
     headers = {"x-revision-id": job.revision_id, "x-revision-status": review.status}

@@ -31,7 +31,7 @@ SLOW: dict[str, tuple[str, dict[str, Rule]]] = {
     "all": (
         "standard",
         {
-            "draft": Slow(seconds=0.05, reply=DRAFT),
+            "draft": Slow(seconds=0.02, reply=DRAFT),
             "judge": lambda body: Slow(seconds=0.2, reply=UNMET(body)),
             "revise": Slow(seconds=0.3, reply=REVISED),
             "critique": Slow(seconds=0.3, reply='{"findings": []}'),
@@ -56,24 +56,28 @@ async def test_whatever_is_slow_the_draft_comes_by_the_deadline(
     vllm.script = dict(script)
     async with serving(vllm, library, tmp_path) as gateway:
 
-        async def one(deadline_ms: int) -> None:
+        async def one(deadline_ms: int, *, again: bool = True) -> None:
             started = time.monotonic()
             ask = gateway.stream if stream else gateway.chat
             reply = await ask(mode, revision={"deadline_ms": deadline_ms})
             took = time.monotonic() - started
-            assert took <= deadline_ms / 1000 + OVERRUN_S, (deadline_ms, took)
+            late = took > deadline_ms / 1000 + OVERRUN_S
+            if again and (late or reply.status == 504):
+                # A busy machine may lose the time of one request; what loses that of two is ours.
+                await one(deadline_ms, again=False)
+                return
+            assert not late, (deadline_ms, took)
             assert reply.status == 200, reply
-            assert reply.text in {DRAFT, REVISED}
             revision = reply.revision
-            assert (reply.text == REVISED) == (revision["status"] == "revised")
+            assert reply.text == DRAFT or (REVISED in reply.text and revision["changed"])
+            assert revision["changed"] == (revision["status"] == "revised")
             if revision["status"] == "unreviewed":
                 assert revision["stop_reason"] == "deadline"
             if revision["stop_reason"] == "deadline":
                 assert revision["status"] in {"unreviewed", "kept_draft", "revised"}
 
         await gateway.chat(mode, revision={"deadline_ms": 1000})  # opens what is opened once
-        for deadline_ms in DEADLINES_MS:
-            await one(deadline_ms)
+        await asyncio.gather(*map(one, DEADLINES_MS))
         await vllm.idle()
 
 
