@@ -142,8 +142,7 @@ def _is_side_request(services: Services, body: ChatRequest, headers: Headers) ->
 async def open_job(
     services: Services,
     body: ChatRequest | AnswerRequest,
-    choice: Choice,
-    mode: Mode,
+    plan: Plan,
     *,
     within: Limits | None = None,
     rounds: int | None = None,
@@ -162,10 +161,10 @@ async def open_job(
     wishes = body.revision
     within = within or limits(services.settings, wishes)
     retriever = None
-    if mode != "draft":
+    if plan.mode != "draft":
         retriever = await in_time(services.shelf.retriever(), within.deadline)
     policy = policy_for(
-        mode,
+        plan.mode,
         max_rounds=wishes.max_rounds if rounds is None else rounds,
         top_k=wishes.top_k,
         live_draft=wishes.expose == "reasoning" and isinstance(body, ChatRequest) and body.stream,
@@ -175,7 +174,7 @@ async def open_job(
     else:
         options = _options(services, wanted, ours=OURS | {"answer"})
     revision_id = f"rev_{secrets.token_hex(16)}"
-    writer = services.writer(choice.model)
+    writer = services.writer(plan.choice.model)
     calls = Calls(
         writer=writer,
         judge=services.judge or writer,
@@ -196,7 +195,7 @@ async def open_job(
         model=body.model,
         created=int(time.time()),
         started=time.perf_counter(),
-        fingerprint=_fingerprint(services, choice.model, retriever),
+        fingerprint=_fingerprint(services, plan.choice.model, retriever),
         policy=policy,
         calls=calls,
         steps=ModelSteps(

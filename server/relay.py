@@ -74,9 +74,8 @@ async def _whole(job: DraftCall, request: Request) -> Response:
 async def _stream(job: DraftCall, request: Request, ping_s: float) -> Response:
     feed = Feed(job.chunks())
     try:
-        has_begun = await or_gone(
-            request, feed.settle(lambda _: True, grace_s=min(GRACE_S, ping_s))
-        )
+        settled = feed.settle(lambda _: True, grace_s=min(GRACE_S, ping_s))
+        has_begun = await or_gone(request, settled)
     except ModelError as error:
         job.book(None, error)
         await feed.close()

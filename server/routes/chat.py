@@ -34,7 +34,7 @@ async def answer(request: Request, services: Services, body: ChatRequest) -> Res
     plan = await in_time(plan_chat(services, body, request.headers), within.deadline)
     if plan.relayed:
         return await relay(services, request, body, plan, within)
-    job = await open_job(services, body, plan.choice, plan.mode, within=within)
+    job = await open_job(services, body, plan, within=within)
     request.state.revision_id = job.revision_id  # from here on errors carry it too
     if body.stream:
         usage = body.stream_options is not None and body.stream_options.include_usage
