@@ -11,15 +11,19 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from models.errors import ModelError, ModelTimeout
+from models.errors import ContextOverflow, ModelError, ModelTimeout
 from models.messages import Call, Completion, Delta, Usage
 from models.protocols import ChatModel
 from revision.errors import DeadlinePassed, ShareSpent
 from revision.plan_time import TimePlan
+from revision.room import NoRoom, Room
 
 Step = Literal["draft", "rubric", "critique", "revise"]
 """What a call's cost is booked under, as the response extension names it."""
 
+
+DRAFTS = "draft"
+"""Steps whose prompt is the user's own and stays as it is begin with this word."""
 
 LATE_S = 0.05
 """A transport that gives up this little before a step's time is up gave up because of it."""
@@ -45,10 +49,12 @@ class Calls:
         seed: the client's seed; each step derives its own from it.
         affinity: keeps the calls of one request on one replica.
         parallel: how many judgements may run at once.
+        room: makes hidden prompts fit the writer's context; `judge_room` the judge's, where that
+            is another model.
 
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  # by name, and no two of a kind
         self,
         *,
         writer: ChatModel,
@@ -57,10 +63,14 @@ class Calls:
         seed: int | None = None,
         affinity: str = "",
         parallel: int = 16,
+        room: Room | None = None,
+        judge_room: Room | None = None,
     ) -> None:
         self.records: list[CallRecord] = []
         self.deadline = deadline
         self.time = TimePlan(begins=asyncio.get_running_loop().time(), ends=deadline)
+        self.room = room or Room(None, ())
+        self._judge_room = judge_room or self.room
         self._writer = writer
         self._judge = judge
         self._seed = seed
@@ -72,6 +82,11 @@ class Calls:
         """Return the seconds until the deadline, never below 0."""
         return self.time.left()
 
+    @property
+    def limits(self) -> tuple[str, ...]:
+        """What a lack of room has cost the review, as `revision.room` names it."""
+        return tuple(sorted(self.room.limits | self._judge_room.limits))
+
     async def write(self, step: Step, call: Call) -> Completion:
         """Have the writer answer.
 
@@ -80,12 +95,26 @@ class Calls:
             DeadlinePassed: the request's time was up first; `ShareSpent` if only the step's.
 
         """
-        return await self._complete(self._writer, step, call)
+        return await self._complete(self._writer, self.room, step, call)
 
     async def judge(self, call: Call) -> Completion:
         """Have the judge answer, with no more calls at once than the engine likes."""
         async with self._gate:
-            return await self._complete(self._judge, "critique", call)
+            return await self._complete(self._judge, self._judge_room, "critique", call)
+
+    async def has_room(self, call: Call) -> bool:
+        """Say whether the writer's context holds a hidden call as it is.
+
+        Raises:
+            DeadlinePassed: that was not known in the step's time.
+
+        """
+        _, until = self._begin(call)
+        try:
+            async with asyncio.timeout_at(until):
+                return await self.room.holds(call)
+        except TimeoutError:
+            raise self._too_late() from None
 
     async def stream(self, step: Step, call: Call) -> AsyncIterator[Delta | Completion]:
         """Have the writer answer piece by piece; the last piece is the whole."""
@@ -98,6 +127,7 @@ class Calls:
                 if piece is None:
                     return
                 if isinstance(piece, Completion):
+                    self.room.learn(call, piece)
                     self._book(step, started, piece.usage)
                 yield piece
         except (TimeoutError, ModelError) as error:
@@ -107,11 +137,13 @@ class Calls:
             if hasattr(pieces, "aclose"):
                 await pieces.aclose()
 
-    async def _complete(self, model: ChatModel, step: Step, call: Call) -> Completion:
+    async def _complete(self, model: ChatModel, room: Room, step: Step, call: Call) -> Completion:
         started, until = self._begin(call)
         try:
             async with asyncio.timeout_at(until):
-                completion = await model.complete(self._prepare(call, until))
+                completion = await _fitted(model, room, self._prepare(call, until))
+        except NoRoom:
+            raise  # there was no call
         except (TimeoutError, ModelError) as error:
             self._book(step, started, _spent(error), error)
             raise self._in_time(error, until) from None
@@ -165,6 +197,22 @@ class Calls:
         if step == "draft" and error is None:
             self.time.drafted(seconds)
         self.records.append(CallRecord(step=step, seconds=seconds, usage=usage, error=name))
+
+
+async def _fitted(model: ChatModel, room: Room, call: Call) -> Completion:
+    """Make the call, a hidden one so that it fits; refused all the same, once more and shorter."""
+    if call.step.startswith(DRAFTS):
+        sent = call
+        completion = await model.complete(call)
+    else:
+        sent = await room.fit(call)
+        try:
+            completion = await model.complete(sent)
+        except ContextOverflow as refused:
+            sent = await room.refit(call, sent, refused)
+            completion = await model.complete(sent)
+    room.learn(sent, completion)
+    return completion
 
 
 def _spent(error: Exception) -> Usage:

@@ -17,6 +17,7 @@ from revision.judge import judge
 from revision.prepare import prepare
 from revision.review import Reviewed
 from revision.revise import merge, revise
+from revision.room import NoRoom
 from revision.rubric import Rubric
 
 
@@ -34,6 +35,7 @@ class ModelSteps:
     async def draft(self) -> AsyncGenerator[Event, None]:
         """Yield events up to `Drafted`."""
         if self.given is not None:
+            self.case.calls.room.expect(self.given)
             yield Drafted(drafts=(Completion(text=self.given, finish_reason="stop"),))
             return
         async for event in draft(self.case):
@@ -68,7 +70,7 @@ class ModelSteps:
             return ()
         try:
             return await explain(self.case, best.answer.text, best.critique)
-        except ShareSpent:
+        except (ShareSpent, NoRoom):
             return ()  # the criteria themselves say what is asked; the revision comes first
 
     async def revise(self, best: Reviewed, findings: tuple[Finding, ...]) -> Completion:

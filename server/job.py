@@ -10,7 +10,10 @@ from typing import TypeVar
 
 from starlette.datastructures import Headers
 
+from models.context import Context
 from models.messages import Json
+from models.openai_chat import OpenAIChatModel
+from models.protocols import ChatModel
 from retrieval.retriever import Retriever
 from revision.calls import Calls
 from revision.case import Case
@@ -20,6 +23,7 @@ from revision.events import Event, Stopped
 from revision.loop import self_revise
 from revision.policy import Mode, Policy, at_least, policy_for
 from revision.review import Review, StopReason
+from revision.room import Room
 from revision.steps import ModelSteps
 from server.catalog import Choice
 from server.deadline import Limits, limits
@@ -175,16 +179,22 @@ async def open_job(
         options = _options(services, wanted, ours=OURS | {"answer"})
     revision_id = f"rev_{secrets.token_hex(16)}"
     writer = services.writer(plan.choice.model)
+    writer.context.tell(plan.choice.context)
+    turns = body.turns()
+    room = Room(_context(writer), turns, options=writer.options, affinity=revision_id)
+    judge = services.judge
     calls = Calls(
         writer=writer,
-        judge=services.judge or writer,
+        judge=judge or writer,
         deadline=within.deadline,
         seed=options.seed,
         affinity=revision_id,
         parallel=services.judgements_at_once,
+        room=room,
+        judge_room=Room(_context(judge), turns, affinity=revision_id) if judge else None,
     )
     case = Case(
-        conversation=Conversation(messages=body.turns()),
+        conversation=Conversation(messages=turns),
         options=options,
         policy=policy,
         calls=calls,
@@ -208,6 +218,10 @@ async def open_job(
         trace="trace" in wishes.include,
         exposes_reasoning=wishes.expose == "reasoning",
     )
+
+
+def _context(model: ChatModel) -> Context | None:
+    return model.context if isinstance(model, OpenAIChatModel) else None
 
 
 async def in_time(work: Awaitable[Result], deadline: float) -> Result:
