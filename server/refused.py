@@ -6,6 +6,7 @@ API that this gateway cannot honour are refused too: what is dropped in silence 
 """
 
 from collections.abc import Mapping
+from typing import Any
 
 from server.errors import InvalidRequest
 
@@ -110,3 +111,14 @@ def without_refused(fields: Mapping[str, object]) -> dict[str, object]:
 
 def _refusal(name: str, said: str) -> InvalidRequest:
     return InvalidRequest(f"{name} {said}", param=name, code="unsupported_parameter")
+
+
+def describe(schema: dict[str, Any]) -> None:
+    """Add to a body's schema what is refused of it."""
+    schema["propertyNames"] = {"not": {"enum": sorted(ENGINE)}}
+    for name, said in INSTEAD.items():
+        told = said.removeprefix("is ")
+        schema["properties"][name] = {
+            "type": "null",
+            "description": f"{told[0].upper()}{told[1:]}.",
+        }

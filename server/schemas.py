@@ -10,6 +10,7 @@ from typing import Annotated, Literal, TypeVar
 from fastapi import Request
 from pydantic import (
     BaseModel,
+    ConfigDict,
     Field,
     SerializerFunctionWrapHandler,
     ValidationError,
@@ -32,7 +33,7 @@ from server.complaints import complaint, not_json
 from server.conversation_rules import check_turns
 from server.departure import body_of
 from server.errors import InvalidRequest
-from server.refused import without_refused
+from server.refused import describe, without_refused
 from server.response_format import ResponseFormat
 from server.tools import NamedChoice, Tool, ToolChoice
 from server.turns import ChatMessage
@@ -58,6 +59,8 @@ class RevisionOptions(Closed):
 class Asked(Body):
     """What chat completions, critiques and revisions have in common."""
 
+    model_config = ConfigDict(json_schema_extra=describe)
+
     model: Annotated[str, Field(min_length=1, max_length=256)]
     messages: Annotated[tuple[ChatMessage, ...], Field(min_length=1, max_length=MOST_MESSAGES)]
     revision: RevisionOptions = RevisionOptions()
@@ -68,7 +71,7 @@ class Asked(Body):
     safety_identifier: Annotated[str | None, Field(max_length=64, exclude=True)] = None
     prompt_cache_key: Annotated[str | None, Field(max_length=64, exclude=True)] = None
 
-    @field_validator("revision", mode="before")
+    @field_validator("revision", mode="before", json_schema_input_type=RevisionOptions | None)
     @classmethod
     def _default_revision(cls, value: object) -> object:
         """Take null for "not given", as OpenAI's API does."""
@@ -106,7 +109,7 @@ class ChatRequest(Asked):
     modalities: Annotated[Modalities | None, Field(exclude=True)] = None
     service_tier: Annotated[ServiceTier | None, Field(exclude=True)] = None
 
-    @field_validator("stream", mode="before")
+    @field_validator("stream", mode="before", json_schema_input_type=Flag | None)
     @classmethod
     def _default_stream(cls, value: object) -> object:
         """Take null for "not given", as OpenAI's API does."""

@@ -44,6 +44,8 @@ class Closed(Body):
     be a patient's words.
     """
 
+    model_config = ConfigDict(json_schema_extra={"additionalProperties": False})
+
     @model_validator(mode="after")
     def _only_known(self) -> Self:
         if self.model_extra:
