@@ -8,9 +8,7 @@ from server.openapi.form import Count, Form, OpenForm, not_always
 from server.openapi.review import Revision
 from server.openapi.usage import Usage
 
-FinishReason: TypeAlias = Literal[
-    "stop", "length", "tool_calls", "content_filter", "function_call"
-]
+FinishReason: TypeAlias = Literal["stop", "length", "tool_calls", "content_filter", "function_call"]
 
 
 class AnsweredFunction(OpenForm):

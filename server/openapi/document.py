@@ -18,6 +18,8 @@ from server.openapi.words import ABOUT, HEADERS, READ, status_words
 
 Node: TypeAlias = dict[str, Any]
 
+NOT_NOW = 503
+
 _SCHEMAS = "#/components/schemas/"
 _OURS: Mapping[str, str] = {r"\A": "^", r"\z": "$"}
 """Anchors of the validator's expressions → those of JSON Schema's."""
@@ -29,7 +31,7 @@ def document(routes: Iterable[BaseRoute], *, title: str, version: str) -> Node:
     for route in routes:
         if not isinstance(route, APIRoute) or not route.include_in_schema:
             continue
-        for method in sorted(route.methods):
+        for method in sorted(route.methods or ()):
             item = paths.setdefault(route.path_format, {})
             item[method.lower()] = _operation(route, OPERATIONS[method, route.path_format])
     return {
@@ -95,8 +97,13 @@ def _event(chunk: type[BaseModel]) -> Node:
     data: Node = {
         "type": "string",
         "description": "A chunk, or an error, or `[DONE]` at the end.",
-        "contentMediaType": "application/json",
-        "contentSchema": {"anyOf": [_ref(chunk), _ref(Error)]},
+        "anyOf": [
+            {
+                "contentMediaType": "application/json",
+                "contentSchema": {"anyOf": [_ref(chunk), _ref(Error)]},
+            },
+            {"const": "[DONE]"},
+        ],
     }
     return {"type": "object", "required": ["data"], "properties": {"data": data}}
 
@@ -106,7 +113,7 @@ def _form_of(form: type[BaseModel], known: Operation) -> Node:
 
 
 def _error(status: int, known: Operation) -> Node:
-    retry = ("retry-after",) if status == 503 else ()
+    retry = ("retry-after",) if status == NOT_NOW else ()
     return {
         "description": status_words(status),
         "headers": _headers("x-request-id", "x-should-retry", *retry, *known.error_headers),

@@ -94,9 +94,7 @@ OPERATIONS: Mapping[tuple[str, str], Operation] = {
     ("GET", "/v1/models/{model_id}"): Operation(
         tag="Models", gives=Model, errors=(404, 500, *UPSTREAM)
     ),
-    ("GET", "/v1/principles"): Operation(
-        tag="Principles", gives=PrincipleList, errors=(500, 503)
-    ),
+    ("GET", "/v1/principles"): Operation(tag="Principles", gives=PrincipleList, errors=(500, 503)),
     ("GET", "/v1/principles/{principle_id}"): Operation(
         tag="Principles", gives=Principle, errors=(404, 500, 503)
     ),

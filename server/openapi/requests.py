@@ -9,12 +9,17 @@ from server.routes.critiques import REFUSED_HERE
 from server.schemas import ChatRequest
 
 
+NEUTRAL = {"n": [1, None], "stream": [False, None], "logprobs": [False, None]}
+"""What says no more than leaving the field out, where that is more than null."""
+
+
 def _without_what_means_nothing(schema: dict[str, Any]) -> None:
     describe(schema)
-    said = "Means nothing to a review of an answer; leave it out."
-    schema["properties"] |= dict.fromkeys(
-        REFUSED_HERE, {"type": "null", "description": said}
-    )
+    for name in REFUSED_HERE:
+        schema["properties"][name] = {
+            "enum": NEUTRAL.get(name, [None]),
+            "description": "Means nothing to a review of an answer; leave it out.",
+        }
 
 
 class ReviewRequest(ChatRequest):

@@ -12,6 +12,10 @@ Answers to health questions, drafted, critiqued, revised and re-checked, over Op
 A request may have the extension `revision`, and an answer always has one: it says how the answer
 was reviewed. In a stream it stands on the chunk that carries the `finish_reason`.
 
+The schemas say what each field may hold. Two things they cannot say: an integer is written without
+a decimal point, and some fields depend on others, as `tool_choice` does on `tools` and each turn
+on those before it. A request that breaks such a rule gets a 400 that says what to change.
+
 Every error has OpenAI's form, also those of unknown routes (404) and of methods that a route does
 not have (405). After the first byte of a stream an error comes as an event in the same form,
 and the stream ends with `[DONE]` like any other. GET routes answer HEAD too.

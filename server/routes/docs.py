@@ -7,24 +7,21 @@ but this server, which the header below makes the browser see to.
 
 from functools import cache
 from importlib import resources
-from typing import Literal
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, HTTPException, Request
 from starlette.responses import HTMLResponse, Response
 
 router = APIRouter(include_in_schema=False)
 
-POLICY = "; ".join(
-    (
-        "default-src 'none'",
-        "script-src 'self'",
-        "style-src 'self' 'unsafe-inline'",
-        "img-src 'self' data:",
-        "connect-src 'self'",
-        "base-uri 'none'",
-        "form-action 'none'",
-        "frame-ancestors 'none'",
-    )
+POLICY = (
+        "default-src 'none'; "
+        "script-src 'self'; "
+        "style-src 'self' 'unsafe-inline'; "
+        "img-src 'self' data:; "
+        "connect-src 'self'; "
+        "base-uri 'none'; "
+        "form-action 'none'; "
+        "frame-ancestors 'none'"
 )
 HEADERS = {
     "content-security-policy": POLICY,
@@ -42,7 +39,7 @@ PAGE = """\
 <link rel="icon" href="data:,">
 <link rel="stylesheet" href="{root}/docs/swagger-ui.css">
 <div id="page"></div>
-<noscript>This page needs JavaScript; <a href="{root}/openapi.json">/openapi.json</a> does not.</noscript>
+<noscript>Without JavaScript there is <a href="{root}/openapi.json">the document</a>.</noscript>
 <script src="{root}/docs/swagger-ui-bundle.js"></script>
 <script src="{root}/docs/start.js" data-document="{root}/openapi.json"></script>
 """
@@ -69,8 +66,10 @@ async def start() -> Response:
 
 
 @router.get("/docs/{file}", response_model=None)
-async def packaged(file: Literal["swagger-ui-bundle.js", "swagger-ui.css"]) -> Response:
+async def packaged(file: str) -> Response:
     """Return a file of the page's package."""
+    if file not in PACKAGED:
+        raise HTTPException(404)
     return Response(_packaged(file), media_type=PACKAGED[file], headers=HEADERS)
 
 

@@ -34,6 +34,19 @@ async def list_principles(services: Wired) -> Response:
     return JsonResponse({"object": "list", "data": data})
 
 
+@router.post("/v1/principles/search", response_model=None)
+async def search_principles(request: Request, services: Wired) -> Response:
+    """Find the principles nearest to a text, best first."""
+    check_encoding(request)
+    body = parse_body(await body_of(request), Search)
+    retriever = await services.shelf.retriever()
+    hits = await asyncio.to_thread(retriever.search, body.query, limit=body.k)
+    data: list[Json] = [
+        {**principle_body(hit.principle), "score": round(hit.score, 4)} for hit in hits
+    ]
+    return JsonResponse({"object": "list", "data": data})
+
+
 @router.get("/v1/principles/{principle_id}", response_model=None)
 async def show_principle(principle_id: str, services: Wired) -> Response:
     """Show one principle."""
@@ -48,19 +61,6 @@ async def show_principle(principle_id: str, services: Wired) -> Response:
             code="principle_not_found",
         )
     return JsonResponse(principle_body(principle))
-
-
-@router.post("/v1/principles/search", response_model=None)
-async def search_principles(request: Request, services: Wired) -> Response:
-    """Find the principles nearest to a text, best first."""
-    check_encoding(request)
-    body = parse_body(await body_of(request), Search)
-    retriever = await services.shelf.retriever()
-    hits = await asyncio.to_thread(retriever.search, body.query, limit=body.k)
-    data: list[Json] = [
-        {**principle_body(hit.principle), "score": round(hit.score, 4)} for hit in hits
-    ]
-    return JsonResponse({"object": "list", "data": data})
 
 
 def principle_body(principle: Principle) -> dict[str, Json]:

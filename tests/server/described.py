@@ -88,8 +88,11 @@ def _of_headers(response: Mapping[str, Any], headers: Mapping[str, str]) -> Iter
 
 
 def _of_events(event: Mapping[str, Any], body: bytes) -> Iterator[str]:
-    schema = event["properties"]["data"]["contentSchema"]
+    chunk, error = event["properties"]["data"]["anyOf"][0]["contentSchema"]["anyOf"]
     frames = [data for piece in body.split(b"\n\n") if (data := sse.data_of(piece + b"\n\n"))]
     for data in frames:
-        if data != sse.DONE and (wrong := fault(schema, json.loads(data))):
+        if data == sse.DONE:
+            continue
+        value = json.loads(data)
+        if wrong := fault(error if "error" in value else chunk, value):
             yield f"an event is not as described: {wrong}"
