@@ -21,6 +21,7 @@ from models.replicas import Replicas
 from models.upstream_errors import refusal, translated
 from models.wire import ModelCard, ModelCards, parse
 
+CHAT = "/chat/completions"
 CONNECT_S = 5.0
 ATTEMPTS = 2
 LONGEST_WAIT_S = 5.0
@@ -77,8 +78,8 @@ class OpenAIServer:
         async with self._once(self.replicas.choose(""), "GET", "/models", None, call) as response:
             return parse(ModelCards, await _read(response)).data
 
-    async def fetch(self, body: Mapping[str, Json], call: Call) -> bytes:
-        """Return the whole reply to one chat completion request.
+    async def fetch(self, body: Mapping[str, Json], call: Call, *, path: str = CHAT) -> bytes:
+        """Return the whole reply to one request, by default for a chat completion.
 
         Raises:
             ModelError: as its subclasses say; once even after a retry.
@@ -88,15 +89,15 @@ class OpenAIServer:
         tried: list[str] = []
         async for attempt in _attempts():
             with attempt:
-                async with self._pick("/chat/completions", payload, call, tried) as response:
+                async with self._pick(path, payload, call, tried) as response:
                     return await _read(response)
         raise AssertionError("stamina leaves the loop by return or raise")
 
     @asynccontextmanager
     async def open(
-        self, body: Mapping[str, Json], call: Call
+        self, body: Mapping[str, Json], call: Call, *, path: str = CHAT
     ) -> AsyncIterator[aiohttp.ClientResponse]:
-        """Open one chat completion; its status is 200 and its body still to be read.
+        """Open one reply, by default a chat completion; status 200, its body still to be read.
 
         Raises:
             ModelError: on opening, after one retry; or while the body is read, without one.
@@ -108,7 +109,7 @@ class OpenAIServer:
             async for attempt in _attempts():
                 with attempt:
                     response = await stack.enter_async_context(
-                        self._pick("/chat/completions", payload, call, tried)
+                        self._pick(path, payload, call, tried)
                     )
             yield response
 

@@ -18,14 +18,23 @@ from server.errors import ApiError, NotReady, on_error
 from server.metrics import Metrics
 from server.middleware import RequestScope
 from server.openapi.document import document
-from server.routes import chat, critiques, docs, health, models, principles
+from server.routes import (
+    chat,
+    critiques,
+    docs,
+    health,
+    models,
+    passthrough,
+    principles,
+    responses,
+)
 from server.services import Services, open_services
 from server.settings import Settings
 from server.version import package_version
 
 log = logging.getLogger("clinalign")
 
-PARTS = (chat, critiques, models, principles, health, docs)
+PARTS = (chat, responses, passthrough, critiques, models, principles, health, docs)
 """Everything that is served, in the order of its documentation."""
 
 

@@ -5,6 +5,7 @@ we do not name are kept and passed on. What says who a person is or how a record
 here: it is checked, carried on the request, and never sent to a model server (`exclude`).
 """
 
+from collections.abc import Mapping
 from typing import Annotated, Literal, TypeVar
 
 from fastapi import Request
@@ -169,12 +170,32 @@ async def read_body(request: Request, kind: type[Read]) -> Read:
 
     """
     check_encoding(request)
-    fields = without_refused(_fields_of(await body_of(request)))
-    body = _formed(fields, kind)
+    return checked(_fields_of(await body_of(request)), kind)
+
+
+def checked(fields: Mapping[str, object], kind: type[Read]) -> Read:
+    """Return the request that these fields make, once all its rules are checked.
+
+    Raises:
+        InvalidRequest: as `read_body`.
+
+    """
+    body = _formed(without_refused(fields), kind)
     check_turns(body.messages)
     if isinstance(body, ChatRequest):
         body.check_together()
     return body
+
+
+async def read_form(request: Request, kind: type[Form]) -> Form:
+    """Read a request body of that form, which is no conversation as chat completions have it.
+
+    Raises:
+        InvalidRequest: naming the parameter at fault and never repeating what it held.
+
+    """
+    check_encoding(request)
+    return parse_body(await body_of(request), kind)
 
 
 def parse_body(body: bytes, kind: type[Form]) -> Form:

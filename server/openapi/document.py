@@ -14,6 +14,7 @@ from starlette.routing import BaseRoute
 
 from server.openapi.lists import Error
 from server.openapi.operations import OPERATIONS, Operation
+from server.openapi.requests import complete
 from server.openapi.words import ABOUT, HEADERS, READ, status_words
 
 Node: TypeAlias = dict[str, Any]
@@ -21,6 +22,9 @@ Node: TypeAlias = dict[str, Any]
 NOT_NOW = 503
 
 _SCHEMAS = "#/components/schemas/"
+_NEVER = {"$ref": f"{_SCHEMAS}OtherItem"}
+"""A branch that no value can take; it is there to complain of those that try."""
+
 _OURS: Mapping[str, str] = {r"\A": "^", r"\z": "$"}
 """Anchors of the validator's expressions → those of JSON Schema's."""
 
@@ -84,7 +88,7 @@ def _answer(known: Operation) -> Node:
     else:
         content = {"application/json": {"schema": _ref(known.gives)}}
     if known.chunk is not None:
-        content["text/event-stream"] = {"schema": _event(known.chunk)}
+        content["text/event-stream"] = {"schema": _event(known.chunk, named=known.named_events)}
     return {
         "description": "As asked for.",
         "headers": _headers("x-request-id", *known.headers),
@@ -92,20 +96,19 @@ def _answer(known: Operation) -> Node:
     }
 
 
-def _event(chunk: type[BaseModel]) -> Node:
+def _event(chunk: type[BaseModel], *, named: bool) -> Node:
     """Return the form of one event of a stream, with what its data hold."""
-    data: Node = {
-        "type": "string",
-        "description": "A chunk, or an error, or `[DONE]` at the end.",
-        "anyOf": [
-            {
-                "contentMediaType": "application/json",
-                "contentSchema": {"anyOf": [_ref(chunk), _ref(Error)]},
-            },
-            {"const": "[DONE]"},
-        ],
-    }
-    return {"type": "object", "required": ["data"], "properties": {"data": data}}
+    held: Node = {"contentMediaType": "application/json"}
+    if named:
+        name = {"type": "string", "description": "The `type` that the data have."}
+        data = {"type": "string", **held, "contentSchema": _ref(chunk)}
+        properties = {"event": name, "data": data}
+    else:
+        held["contentSchema"] = {"anyOf": [_ref(chunk), _ref(Error)]}
+        said = "A chunk, or an error, or `[DONE]` at the end."
+        data = {"type": "string", "description": said, "anyOf": [held, {"const": "[DONE]"}]}
+        properties = {"data": data}
+    return {"type": "object", "required": list(properties), "properties": properties}
 
 
 def _form_of(form: type[BaseModel], known: Operation) -> Node:
@@ -138,7 +141,8 @@ def _schemas() -> Node:
     _, made = models_json_schema(
         [(form, "validation") for form in ordered], ref_template=f"{_SCHEMAS}{{model}}"
     )
-    schemas: Node = made["$defs"]
+    schemas = _renamed(made["$defs"])
+    complete(schemas)
     for schema in _nodes(schemas):
         if isinstance(schema.get("title"), str):
             del schema["title"]
@@ -146,7 +150,29 @@ def _schemas() -> Node:
             for ours, theirs in _OURS.items():
                 pattern = pattern.replace(ours, theirs)
             schema["pattern"] = pattern
+        if isinstance(branches := schema.get("oneOf"), list):
+            schema["oneOf"] = [one for one in branches if one != _NEVER]
+    del schemas[_NEVER["$ref"].removeprefix(_SCHEMAS)]
     return schemas
+
+
+def _renamed(schemas: Node) -> Node:
+    """Return the schemas with names that say nothing of our modules.
+
+    Where two modules have a form of one name, both names come with the module's.
+    """
+    names = {name: _name(name) for name in schemas}
+    if len({*names.values()}) < len(names):
+        raise ValueError("two schemas have one name")
+    for node in _nodes(schemas):
+        if isinstance(target := node.get("$ref"), str):
+            node["$ref"] = _SCHEMAS + names[target.removeprefix(_SCHEMAS)]
+    return {names[name]: schema for name, schema in schemas.items()}
+
+
+def _name(name: str) -> str:
+    module, _, own = name.rpartition("__")
+    return f"Responses{own}" if "responses" in module else own
 
 
 def _nodes(value: object) -> Iterator[Node]:

@@ -19,8 +19,12 @@ from server.openapi.lists import (
     Readiness,
     Version,
 )
+from server.openapi.plain import EmbeddingList, TextCompletion
 from server.openapi.requests import ReviewRequest
+from server.openapi.responses import Response, ResponseEvent
 from server.openapi.review import CritiqueResult, RevisionResult
+from server.plain_requests import CompletionRequest, EmbeddingRequest
+from server.responses.request import ResponsesRequest
 from server.routes.principles import Search
 from server.schemas import ChatRequest
 
@@ -39,14 +43,16 @@ class Operation:
     """A route's entry.
 
     `gives` is the form of the answer in JSON; without one it is plain text. `chunk` is that of
-    an event of a stream. `errors` lists the statuses with an `Error`, and `also` those with
-    another form. `headers` go with an answer, and `error_headers` with an error from the point on
-    where there is something to name; `reads` names the request headers that matter.
+    an event of a stream, which ends in `[DONE]` unless its events have names. `errors` lists the
+    statuses with an `Error`, and `also` those with another form. `headers` go with an answer, and
+    `error_headers` with an error from the point on where there is something to name; `reads`
+    names the request headers that matter.
     """
 
     tag: str
     gives: type[BaseModel] | None = None
     chunk: type[BaseModel] | None = None
+    named_events: bool = False
     takes: type[BaseModel] | None = None
     example: Example | None = None
     errors: tuple[int, ...] = ()
@@ -58,6 +64,7 @@ class Operation:
 
 _QUESTION = [{"role": "user", "content": "What helps against a headache?"}]
 _CHAT = {"model": "NAME", "messages": _QUESTION, "revision": {"mode": "standard"}}
+_RESPONSE = {"model": "NAME", "input": "What helps against a headache?"}
 _REVIEW = {"model": "NAME", "messages": _QUESTION, "answer": "Rest in a dark room."}
 
 OPERATIONS: Mapping[tuple[str, str], Operation] = {
@@ -71,6 +78,35 @@ OPERATIONS: Mapping[tuple[str, str], Operation] = {
         headers=REVIEW,
         error_headers=REVIEW_ID,
         reads=("x-openwebui-task",),
+    ),
+    ("POST", "/v1/responses"): Operation(
+        tag="Answers",
+        takes=ResponsesRequest,
+        example=_RESPONSE,
+        gives=Response,
+        chunk=ResponseEvent,
+        named_events=True,
+        errors=REVIEWING,
+        headers=REVIEW,
+        error_headers=REVIEW_ID,
+        reads=("x-openwebui-task",),
+    ),
+    ("POST", "/v1/completions"): Operation(
+        tag="Passed through",
+        takes=CompletionRequest,
+        example={"model": "NAME", "prompt": "Against a headache"},
+        gives=TextCompletion,
+        chunk=TextCompletion,
+        errors=(*REVIEWING, 403),
+        headers=("x-revision-status",),
+    ),
+    ("POST", "/v1/embeddings"): Operation(
+        tag="Passed through",
+        takes=EmbeddingRequest,
+        example={"model": "NAME", "input": ["a headache", "a rash"]},
+        gives=EmbeddingList,
+        errors=REVIEWING,
+        headers=("x-revision-status",),
     ),
     ("POST", "/v1/critiques"): Operation(
         tag="Answers",

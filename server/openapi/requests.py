@@ -4,10 +4,10 @@ from typing import Annotated, Any
 
 from pydantic import ConfigDict, Field
 
-from server.refused import describe
+from server.refused import describe, refusal_words
+from server.responses.request import UNSUPPORTED
 from server.routes.critiques import REFUSED_HERE
 from server.schemas import ChatRequest
-
 
 NEUTRAL = {"n": [1, None], "stream": [False, None], "logprobs": [False, None]}
 """What says no more than leaving the field out, where that is more than null."""
@@ -28,3 +28,15 @@ class ReviewRequest(ChatRequest):
     model_config = ConfigDict(json_schema_extra=_without_what_means_nothing)
 
     answer: Annotated[str, Field(min_length=1)]
+
+
+def complete(schemas: dict[str, Any]) -> None:
+    """Add to the request for a response what it shares with chat completions and what it refuses.
+
+    Its model names what the Responses API calls otherwise and hands all else on to `ChatRequest`.
+    """
+    chat, asked = schemas["ChatRequest"], schemas["ResponsesRequest"]
+    refused = {name: refusal_words(said) for name, said in UNSUPPORTED.items()}
+    asked["properties"] = {**chat["properties"], **refused, **asked["properties"]}
+    asked["patternProperties"] = chat["patternProperties"]
+    asked["required"] = ["model", *asked["required"]]

@@ -12,6 +12,7 @@ from server.relay import relay
 from server.replies import completion_body
 from server.routes.wiring import Wired
 from server.schemas import ChatRequest, read_body
+from server.services import Services
 from server.streaming import stream_review
 
 router = APIRouter()
@@ -20,7 +21,16 @@ router = APIRouter()
 @router.post("/v1/chat/completions", response_model=None)
 async def chat_completions(request: Request, services: Wired) -> Response:
     """Answer a conversation: drafted, critiqued, revised, re-checked."""
-    body = await read_body(request, ChatRequest)
+    return await answer(request, services, await read_body(request, ChatRequest))
+
+
+async def answer(request: Request, services: Services, body: ChatRequest) -> Response:
+    """Return the answer, an `EventStream` if a stream was asked for, else a `JsonResponse`.
+
+    Raises:
+        ApiError, ModelError, RevisionError: there is none.
+
+    """
     plan = await plan_chat(services, body, request.headers)
     if plan.relayed:
         wished = body.revision.deadline_ms or services.settings.deadline_ms

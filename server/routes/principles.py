@@ -9,11 +9,10 @@ from starlette.responses import Response
 
 from models.messages import Json
 from retrieval.principles import Principle
-from server.departure import body_of
 from server.errors import ApiError
 from server.json_response import JsonResponse
 from server.routes.wiring import Wired
-from server.schemas import check_encoding, parse_body
+from server.schemas import read_form
 from server.wire_fields import Closed
 
 router = APIRouter()
@@ -37,8 +36,7 @@ async def list_principles(services: Wired) -> Response:
 @router.post("/v1/principles/search", response_model=None)
 async def search_principles(request: Request, services: Wired) -> Response:
     """Find the principles nearest to a text, best first."""
-    check_encoding(request)
-    body = parse_body(await body_of(request), Search)
+    body = await read_form(request, Search)
     retriever = await services.shelf.retriever()
     hits = await asyncio.to_thread(retriever.search, body.query, limit=body.k)
     data: list[Json] = [

@@ -180,6 +180,8 @@ DEFAULTS: Mapping[str, Rule] = {
     "revise": REVISED,
     "merge": f"{REVISED} Sleep enough and eat something.",
     "probe": "yes",
+    "completions": "and rest.",
+    "embeddings": "",
 }
 
 
@@ -206,6 +208,8 @@ class FakeVLLM:
     async def __aenter__(self) -> Self:
         app = web.Application(client_max_size=64 * 1024 * 1024)
         app.router.add_post("/v1/chat/completions", self._chat)
+        app.router.add_post("/v1/completions", self._plain)
+        app.router.add_post("/v1/embeddings", self._plain)
         app.router.add_get("/v1/models", self._list)
         app.router.add_get("/health", self._health)
         self._runner = web.AppRunner(
@@ -278,6 +282,27 @@ class FakeVLLM:
         finally:
             self.in_flight -= 1
 
+    async def _plain(self, request: web.Request) -> web.StreamResponse:
+        body = await request.json()
+        step = request.headers.get(STEP, "")
+        headers = {name.lower(): value for name, value in request.headers.items()}
+        self.requests.append(Request(step=step, body=body, headers=headers))
+        reply = self._reply(step, body)
+        if not isinstance(reply, str):
+            self.in_flight += 1
+            try:
+                return await self._play(request, step, body, reply)
+            except asyncio.CancelledError:
+                self.cancelled.append(step)
+                raise
+            finally:
+                self.in_flight -= 1
+        if body.get("stream"):
+            writes = tuple(_plain_frames(body, reply))
+            return await _write(request, Raw(writes=writes, content_type="text/event-stream"))
+        whole = _vectors(body) if step == "embeddings" else _text(body, reply, finish="stop")
+        return web.json_response(whole)
+
     def _refusal(self, body: Body) -> Status | None:
         """Refuse what a real server with a Qwen template refuses."""
         if body.get("model") not in self.models:
@@ -318,7 +343,7 @@ class FakeVLLM:
             case Hang():
                 await asyncio.Event().wait()
             case Status():
-                return _refuse(reply, body["messages"][-1]["content"])
+                return _refuse(reply, _words(body))
             case Raw():
                 return await _write(request, reply)
             case Cut():
@@ -327,7 +352,7 @@ class FakeVLLM:
                 writes = (_chunk(content=reply.text), b"data: [DONE]\n\n")
                 return await _write(request, Raw(writes=writes, content_type="text/event-stream"))
             case ErrorInStream():
-                error = {"error": {"message": f"bad: {body['messages'][-1]['content']}"}}
+                error = {"error": {"message": f"bad: {_words(body)}"}}
                 writes = (
                     *((_chunk(content=reply.text),) if reply.text else ()),
                     f"data: {json.dumps(error)}\n\n".encode(),
@@ -364,6 +389,43 @@ class FakeVLLM:
             sent = web.json_response(whole)
         self.served.append(spent)
         return sent
+
+
+def _words(body: Body) -> str:
+    """Return what a refusal quotes."""
+    if "messages" in body:
+        return str(body["messages"][-1]["content"])
+    return str(body.get("prompt") or body.get("input"))
+
+
+def _text(body: Body, text: str, *, finish: str | None) -> dict[str, Any]:
+    """Return a text completion, or a chunk of one, with vLLM's own keys in it."""
+    choice = {"index": 0, "text": text, "logprobs": None, "finish_reason": finish}
+    return {
+        "id": "cmpl-upstream",
+        "object": "text_completion",
+        "created": 1,
+        "model": body["model"],
+        "choices": [{**choice, "stop_reason": None, "prompt_token_ids": [1, 2]}],
+        "usage": {"prompt_tokens": 3, "completion_tokens": 2, "total_tokens": 5},
+        "kv_transfer_params": None,
+    }
+
+
+def _plain_frames(body: Body, text: str) -> list[bytes]:
+    pieces = [_text(body, word, finish=None) for word in re.findall(r"\S+\s*", text)]
+    whole = [*pieces, _text(body, "", finish="stop")]
+    return [*(f"data: {json.dumps(one)}\n\n".encode() for one in whole), b"data: [DONE]\n\n"]
+
+
+def _vectors(body: Body) -> dict[str, Any]:
+    texts = [body["input"]] if isinstance(body["input"], str) else body["input"]
+    data = [
+        {"object": "embedding", "index": number, "embedding": [0.25, -0.5, 0.125]}
+        for number in range(len(texts))
+    ]
+    usage = {"prompt_tokens": 3, "total_tokens": 3}
+    return {"id": "embd-1", "object": "list", "data": data, "model": body["model"], "usage": usage}
 
 
 def _choice(body: Body, answer: Answer, number: int) -> dict[str, Any]:

@@ -88,11 +88,13 @@ def _of_headers(response: Mapping[str, Any], headers: Mapping[str, str]) -> Iter
 
 
 def _of_events(event: Mapping[str, Any], body: bytes) -> Iterator[str]:
-    chunk, error = event["properties"]["data"]["anyOf"][0]["contentSchema"]["anyOf"]
-    frames = [data for piece in body.split(b"\n\n") if (data := sse.data_of(piece + b"\n\n"))]
-    for data in frames:
-        if data == sse.DONE:
+    data = event["properties"]["data"]
+    chunk = data.get("contentSchema") or data["anyOf"][0]["contentSchema"]["anyOf"][0]
+    for piece in body.split(b"\n\n"):
+        told = sse.data_of(piece[piece.find(b"data:") :] + b"\n\n")
+        if not told or told == sse.DONE:
             continue
-        value = json.loads(data)
-        if wrong := fault(error if "error" in value else chunk, value):
+        value = json.loads(told)
+        error = {"$ref": "#/components/schemas/Error"} if "anyOf" in data else chunk
+        if wrong := fault(error if set(value) == {"error"} else chunk, value):
             yield f"an event is not as described: {wrong}"
