@@ -1,8 +1,9 @@
-"""Loaded by schemathesis in its own environment: names that exist instead of random ones.
+"""Loaded by schemathesis in its own environment: helps requests past the door.
 
-A random model id is a 404 and nothing behind it is reached, so most requests get one that there
-is, and the paths that end in an id likewise. Which one depends on the random one, to stay the
-same under one seed.
+A random model id is a 404, and random turns hardly ever follow each other as turns must, so that
+nothing behind would be reached. Most requests therefore name a model that there is, and half get
+a sound conversation and none of the fields that make no sense alone; the rest of the body stays
+as random as it is. What is done depends on the body alone, so one seed stays one run.
 """
 
 import zlib
@@ -15,16 +16,26 @@ IDS = {
     "model_id": MODELS,
     "principle_id": ("safe-and-direct", "medicine-doses", "no-such-principle"),
 }
-
-
-def instead(names: tuple[str, ...], whole: object) -> str:
-    return names[zlib.crc32(repr(whole).encode(errors="replace")) % len(names)]
+QUESTION = "I have had a headache since this morning, what helps?"
+SOUND = {
+    "messages": [{"role": "user", "content": QUESTION}],
+    "input": QUESTION,
+    "prompt": QUESTION,
+}
+NOT_ALONE = ("tool_choice", "parallel_tool_calls", "top_logprobs", "stream_options")
 
 
 @schemathesis.hook
 def before_call(ctx, case, kwargs):
     if isinstance(case.body, dict) and isinstance(case.body.get("model"), str):
-        case.body["model"] = instead(MODELS, case.body)
+        number = zlib.crc32(repr(case.body).encode(errors="replace"))
+        case.body["model"] = MODELS[number // 2 % len(MODELS)]
+        if number % 2:
+            for name in SOUND.keys() & case.body.keys():
+                case.body[name] = SOUND[name]
+            for name in NOT_ALONE:
+                case.body.pop(name, None)
     for name, names in IDS.items():
         if isinstance(value := (case.path_parameters or {}).get(name), str):
-            case.path_parameters[name] = instead(names, value)
+            number = zlib.crc32(value.encode(errors="replace"))
+            case.path_parameters[name] = names[number % len(names)]

@@ -21,7 +21,7 @@ from pathlib import Path
 
 from tests.clients.run import CACHE, Client, prepare
 from tests.fakes.embedder import HashingEmbedder
-from tests.fakes.library import open_library
+from tests.fakes.library import QUESTION, open_library
 from tests.fakes.vllm import (
     DEFAULTS,
     DRAFT,
@@ -71,9 +71,13 @@ FAULTS: Mapping[str, tuple[Reply | None, ...]] = {
 """What a step answers in turn; None is an answer as it should be."""
 
 
+WELL: Mapping[str, Rule] = {**DEFAULTS, "restate": QUESTION}
+"""The script of a model server that is well; long conversations are restated too."""
+
+
 def failing() -> dict[str, Rule]:
     """Return the script of a model server that fails in every way, one after the other."""
-    return {step: _in_turn(step, replies) for step, replies in FAULTS.items()}
+    return {**WELL, **{step: _in_turn(step, replies) for step, replies in FAULTS.items()}}
 
 
 def _in_turn(step: str, replies: tuple[Reply | None, ...]) -> Callable[[Body], Reply]:
@@ -133,7 +137,7 @@ async def loose(url: str, home: Path, *options: str, limit_s: float) -> Ended:
 async def run(seconds: int, seed: int) -> int:
     """Run both halves, print what schemathesis said, and return how many of them failed."""
     failed = 0
-    scripts: dict[str, dict[str, Rule]] = {"well": {}, "failing": failing()}
+    scripts = {"well": WELL, "failing": failing()}
     with tempfile.TemporaryDirectory() as name:
         home = Path(name)
         (home / "library").mkdir()

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.fakes.vllm import FakeVLLM
-from tests.fuzz.run import failing, loose
+from tests.fuzz.run import WELL, failing, loose
 from tests.server.conftest import Opener
 from tests.server.described import document
 from tests.server.gateway import CHAT, Gateway
@@ -23,8 +23,9 @@ def answered(metrics: str) -> set[tuple[str, str]]:
 
 
 async def test_nothing_is_undescribed_while_the_model_server_is_well(
-    gateway: Gateway, tmp_path: Path
+    gateway: Gateway, vllm: FakeVLLM, tmp_path: Path
 ):
+    vllm.script |= WELL
     options = ("--seed", SEED, "--max-examples", "12")
     ended = await loose(gateway.url, tmp_path, *options, limit_s=LIMIT_S)
     assert ended.status == 0, ended.output
