@@ -81,7 +81,7 @@ ENGINE = frozenset(
         "vllm_xargs",
     }
 )
-"""Never taken from a client, not even as null."""
+"""Never taken from a client; null, which some SDKs send for "not given", is as good as absent."""
 
 INSTEAD: Mapping[str, str] = {
     "functions": "is not supported; describe the functions in tools",
@@ -101,11 +101,13 @@ def without_refused(fields: Mapping[str, object]) -> dict[str, object]:
 
     """
     for name in sorted(ENGINE.intersection(fields)):
-        raise _refusal(name, "is not accepted from clients; leave it out")
+        if fields[name] is not None:
+            raise _refusal(name, "is not accepted from clients; leave it out")
     for name, said in INSTEAD.items():
         if fields.get(name) is not None:
             raise _refusal(name, said)
-    return {name: value for name, value in fields.items() if name not in INSTEAD}
+    empty = ENGINE | INSTEAD.keys()
+    return {name: value for name, value in fields.items() if name not in empty}
 
 
 def _refusal(name: str, said: str) -> InvalidRequest:

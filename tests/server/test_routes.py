@@ -198,7 +198,8 @@ async def test_a_model_with_a_slash_in_its_name_is_shown(gateway: Gateway, vllm:
 
 
 @pytest.mark.parametrize(
-    "path", ["/healthz", "/readyz", "/version", "/metrics", "/v1/models", f"/v1/models/{MODEL}"]
+    "path",
+    ["/health", "/healthz", "/readyz", "/version", "/metrics", "/v1/models", f"/v1/models/{MODEL}"],
 )
 async def test_what_is_probed_answers_head_like_get_without_a_body(gateway: Gateway, path: str):
     head, get = await gateway.request("HEAD", path), await gateway.get(path)
