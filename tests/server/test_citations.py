@@ -10,7 +10,18 @@ from pydantic import ValidationError
 
 from server.settings import Settings
 from tests.fakes.library import DOSE, HARM, SIGNS
-from tests.fakes.vllm import DRAFT, MODEL, REVISED, Answer, FakeVLLM, Hang, Rule, Status, lacks
+from tests.fakes.vllm import (
+    DRAFT,
+    MODEL,
+    REVISED,
+    Answer,
+    FakeVLLM,
+    Hang,
+    Rule,
+    Status,
+    lacks,
+    yes_no,
+)
 from tests.server import responses_wire
 from tests.server.conftest import Opener
 from tests.server.gateway import Gateway, Stream, asking
@@ -113,7 +124,13 @@ async def test_an_answer_that_does_harm_cites_no_principle_against_it(
     assert links("safe-and-direct").keys().isdisjoint(cited)
 
 
+def all_but_one(body: Mapping[str, Any]) -> Answer | Status:
+    """Judge every criterion but one."""
+    return Status(status=400) if SIGNS in body["messages"][-1]["content"] else yes_no(0.98)
+
+
 UNREVIEWED = {
+    "one verdict missing": ({"judge": all_but_one, "judge-retry": Status(status=400)}, {}),
     "no verdict": ({"judge": Status(status=400), "judge-retry": Status(status=400)}, {}),
     "no time": ({"judge": Hang()}, {"revision": {"deadline_ms": 1200}}),
     "tool": ({"draft": Answer(tool_calls=(TOOL,), finish_reason="tool_calls")}, {"tools": TOOLS}),
