@@ -1,7 +1,7 @@
 """Server-sent events to a client: frames, the response, and text cut into chunks."""
 
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from contextlib import aclosing
 from typing import Self
 
@@ -34,13 +34,20 @@ def comment(text: str) -> bytes:
     return format_sse_event(comment=text, data_str=None)
 
 
-async def to_the_end(frames: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
-    """Yield the frames of a stream, an error in our form if they break off, and `[DONE]` always."""
+async def to_the_end(
+    frames: AsyncGenerator[bytes, None], *, before_failure: Callable[[], Iterable[bytes]] = tuple
+) -> AsyncGenerator[bytes, None]:
+    """Yield the frames of a stream, an error in our form if they break off, and `[DONE]` always.
+
+    `before_failure` says what must still be told when they do.
+    """
     try:
         async with aclosing(frames):
             async for piece in frames:
                 yield piece
     except Exception as error:  # noqa: BLE001  # the last resort of a stream that has begun
+        for piece in before_failure():
+            yield piece
         yield failure(error)
     yield DONE
 

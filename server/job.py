@@ -61,6 +61,8 @@ class Job:
     services: Services
     trace: bool = False
     exposes_reasoning: bool = False
+    tells_status: bool = False
+    cites: bool = False
 
     def first_token(self) -> None:
         """Note that the first token of the final answer goes out now."""
@@ -196,6 +198,8 @@ async def open_job(
         services=services,
         trace="trace" in wishes.include,
         exposes_reasoning=wishes.expose == "reasoning",
+        tells_status="status" in wishes.include,
+        cites="citations" in wishes.include,
     )
 
 

@@ -53,7 +53,7 @@ class RevisionOptions(Closed):
     max_rounds: Annotated[int, Field(ge=0, le=3, strict=True)] | None = None
     top_k: Annotated[int, Field(ge=1, le=20, strict=True)] | None = None
     deadline_ms: Annotated[int, Field(ge=100, le=600_000, strict=True)] | None = None
-    include: tuple[Literal["trace"], ...] = ()
+    include: tuple[Literal["trace", "status", "citations"], ...] = ()
     expose: Literal["reasoning"] | None = None
 
 
