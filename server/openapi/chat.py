@@ -39,6 +39,22 @@ class Logprobs(Form):
     refusal: list[dict[str, JsonValue]] | None = not_always()
 
 
+class UrlCitation(Form):
+    """A page that the answer rests on. It bears on the whole answer, so it marks no words."""
+
+    url: str
+    title: str
+    start_index: Count
+    end_index: Count
+
+
+class Annotation(Form):
+    """A remark on the answer, where `revision.include` asked for citations."""
+
+    type: Literal["url_citation"]
+    url_citation: UrlCitation
+
+
 class AnswerMessage(Form):
     """The answer. `reasoning` comes under two names, since clients know one or the other."""
 
@@ -49,6 +65,7 @@ class AnswerMessage(Form):
     function_call: AnsweredFunction = not_always()
     reasoning: str = not_always()
     reasoning_content: str = not_always()
+    annotations: list[Annotation] = not_always()
 
 
 class Choice(Form):
@@ -83,6 +100,7 @@ class Delta(Form):
     function_call: AnsweredFunction = not_always()
     reasoning: str = not_always()
     reasoning_content: str = not_always()
+    annotations: list[Annotation] = not_always()
 
 
 class ChunkChoice(Form):
@@ -94,10 +112,25 @@ class ChunkChoice(Form):
     finish_reason: FinishReason | None
 
 
+class StatusLine(Form):
+    """What is being done now; the last one is `done`."""
+
+    description: str
+    done: bool
+
+
+class StatusEvent(Form):
+    """What Open WebUI shows while the answer is not there yet."""
+
+    type: Literal["status"]
+    data: StatusLine
+
+
 class ChatCompletionChunk(Form):
     """A chunk. `revision` stands on each that has a `finish_reason`.
 
-    Where the usage was asked for, a last chunk without choices tells it.
+    Two kinds have no choices, and come only where they were asked for: that with the `usage`, and
+    those with an `event`.
     """
 
     id: str
@@ -108,3 +141,4 @@ class ChatCompletionChunk(Form):
     choices: list[ChunkChoice]
     usage: Usage | None = not_always()
     revision: Revision = not_always()
+    event: StatusEvent = not_always()

@@ -17,6 +17,7 @@ EventType: TypeAlias = Literal[
     "response.reasoning_text.done",
     "response.output_text.delta",
     "response.output_text.done",
+    "response.output_text.annotation.added",
     "response.refusal.delta",
     "response.refusal.done",
     "response.function_call_arguments.delta",
@@ -29,12 +30,22 @@ EventType: TypeAlias = Literal[
 ]
 
 
+class OutputAnnotation(Form):
+    """A page that the answer rests on. It bears on the whole answer, so it marks no words."""
+
+    type: Literal["url_citation"]
+    url: str
+    title: str
+    start_index: Count
+    end_index: Count
+
+
 class OutputText(Form):
     """Words of the answer."""
 
     type: Literal["output_text"]
     text: str
-    annotations: list[JsonValue]
+    annotations: list[OutputAnnotation]
     logprobs: list[JsonValue]
 
 
@@ -201,3 +212,5 @@ class ResponseEvent(Form):
     refusal: str = not_always()
     arguments: str = not_always()
     logprobs: list[JsonValue] = not_always()
+    annotation: OutputAnnotation = not_always()
+    annotation_index: Count = not_always()

@@ -17,8 +17,9 @@ a decimal point, and some fields depend on others, as `tool_choice` does on `too
 on those before it. A request that breaks such a rule gets a 400 that says what to change.
 
 Every error has OpenAI's form, also those of unknown routes (404) and of methods that a route does
-not have (405). After the first byte of a stream an error comes as an event in the same form,
-and the stream ends with `[DONE]` like any other. GET routes answer HEAD too.
+not have (405). After the first byte of a stream an error comes as an event: in the same form, and
+followed by `[DONE]` like the end of any stream; of `/v1/responses` as `response.failed`. Comments
+in between keep a connection open while hidden steps run. GET routes answer HEAD too.
 """
 
 STATUSES: Mapping[int, str] = {
