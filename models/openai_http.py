@@ -15,7 +15,13 @@ import aiohttp
 import orjson
 import stamina
 
-from models.errors import ModelError, ModelOverloaded, ModelRejected, ModelUnavailable
+from models.errors import (
+    MalformedReply,
+    ModelError,
+    ModelOverloaded,
+    ModelRejected,
+    ModelUnavailable,
+)
 from models.messages import Call, Json
 from models.replicas import Replicas
 from models.upstream_errors import refusal, translated
@@ -31,6 +37,8 @@ MODELS_S = 5.0
 IDLE_S = 4.0
 """Idle connections are dropped before vLLM's default keep-alive of 5 s does it under our feet."""
 MAX_REPLY = 16 * 1024 * 1024
+BAD_REQUESTS = frozenset({400, 413, 422})
+"""What a client would be blamed for, if the request were its own."""
 
 
 class OpenAIServer:
@@ -75,8 +83,17 @@ class OpenAIServer:
         """
         deadline = asyncio.get_running_loop().time() + MODELS_S
         call = Call(step="models", messages=(), deadline=deadline)
-        async with self._once(self.replicas.choose(""), "GET", "/models", None, call) as response:
-            return parse(ModelCards, await _read(response)).data
+        url = self.replicas.choose("")
+        try:
+            async with self._once(url, "GET", "/models", None, call) as response:
+                return parse(ModelCards, await _read(response)).data
+        except ModelRejected as error:
+            if error.status not in BAD_REQUESTS:
+                raise
+            # What is asked here comes from no client, so none may be told that it asked wrongly.
+            raise MalformedReply(
+                f"the model server gives no list of models (HTTP {error.status})"
+            ) from None
 
     async def fetch(self, body: Mapping[str, Json], call: Call, *, path: str = CHAT) -> bytes:
         """Return the whole reply to one request, by default for a chat completion.

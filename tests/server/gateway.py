@@ -227,6 +227,7 @@ async def serving(
             host="127.0.0.1",
             port=0,
             ws="none",
+            http="h11",
             log_config=None,
             access_log=False,
             timeout_graceful_shutdown=1,

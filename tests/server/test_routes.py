@@ -313,6 +313,20 @@ async def test_not_ready_while_the_model_server_gives_no_models(
     assert (await gateway.get("/readyz")).status == 200
 
 
+@pytest.mark.parametrize("status", [400, 401, 404, 408, 413, 422, 429, 500, 501])
+async def test_a_list_of_models_that_is_refused_is_no_fault_of_the_clients(
+    gateway: Gateway, vllm: FakeVLLM, status: int
+):
+    vllm.models_reply = Status(status=status)
+    for reply in (
+        await gateway.get("/v1/models"),
+        await gateway.get(f"/v1/models/{MODEL}"),
+        await gateway.chat(),
+    ):
+        assert reply.status in {502, 503, 504}
+        assert reply.error["type"] == "server_error"
+
+
 async def test_not_ready_while_the_model_server_is_down(gateway: Gateway, vllm: FakeVLLM):
     await vllm.stop()
     reply = await gateway.get("/readyz")
