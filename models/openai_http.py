@@ -86,7 +86,7 @@ class OpenAIServer:
         url = self.replicas.choose("")
         try:
             async with self._once(url, "GET", "/models", None, call) as response:
-                return parse(ModelCards, await _read(response)).data
+                return parse(ModelCards, await read_whole(response.content.iter_any())).data
         except ModelRejected as error:
             if error.status not in BAD_REQUESTS:
                 raise
@@ -107,7 +107,7 @@ class OpenAIServer:
         async for attempt in _attempts():
             with attempt:
                 async with self._pick(path, payload, call, tried) as response:
-                    return await _read(response)
+                    return await read_whole(response.content.iter_any())
         raise AssertionError("stamina leaves the loop by return or raise")
 
     @asynccontextmanager
@@ -160,7 +160,11 @@ class OpenAIServer:
                 timeout=aiohttp.ClientTimeout(total=self._time_left(call), connect=CONNECT_S),
             ) as response:
                 if response.status != 200:  # noqa: PLR2004
-                    raise refusal(response.status, response.headers, await _read(response))
+                    raise refusal(
+                        response.status,
+                        response.headers,
+                        await read_whole(response.content.iter_any()),
+                    )
                 yield response
 
     def _time_left(self, call: Call) -> float:
@@ -201,11 +205,16 @@ def _encode(body: Mapping[str, Json]) -> bytes:
         ) from None
 
 
-async def _read(response: aiohttp.ClientResponse) -> bytes:
-    """Read the body whole, up to `MAX_REPLY` bytes."""
-    body = b""
-    async for piece in response.content.iter_any():
+async def read_whole(pieces: AsyncIterator[bytes]) -> bytes:
+    """Return a body that comes in pieces, up to `MAX_REPLY` bytes.
+
+    Raises:
+        ModelError: it is longer.
+
+    """
+    body = bytearray()
+    async for piece in pieces:
         body += piece
         if len(body) > MAX_REPLY:
             raise ModelError(f"the model server's reply is longer than {MAX_REPLY} bytes")
-    return body
+    return bytes(body)

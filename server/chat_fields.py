@@ -13,7 +13,7 @@ from pydantic import (
     field_validator,
 )
 
-from server.wire_fields import Body, Flag, chosen_by, mistake
+from server.wire_fields import Body, Flag, chosen_by, mistake, null_is
 
 MOST_METADATA = 16
 LONGEST_KEY = 64
@@ -24,7 +24,7 @@ STRONGEST_BIAS = 100
 class StreamOptions(Body):
     """OpenAI's `stream_options`, and vLLM's usage on every chunk."""
 
-    include_usage: Flag = False
+    include_usage: Annotated[Flag, null_is(default=False)] = False
     include_obfuscation: Flag | None = None
     continuous_usage_stats: Flag | None = None
 

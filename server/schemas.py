@@ -38,7 +38,7 @@ from server.refused import describe, without_refused
 from server.response_format import ResponseFormat
 from server.tools import NamedChoice, Tool, ToolChoice
 from server.turns import ChatMessage
-from server.wire_fields import Body, Closed, Flag, Number, Whole
+from server.wire_fields import Body, Closed, Flag, Number, Whole, null_is
 
 MOST_CHOICES = 8
 MOST_MESSAGES = 1000
@@ -53,7 +53,9 @@ class RevisionOptions(Closed):
     max_rounds: Annotated[int, Field(ge=0, le=3, strict=True)] | None = None
     top_k: Annotated[int, Field(ge=1, le=20, strict=True)] | None = None
     deadline_ms: Annotated[int, Field(ge=100, le=600_000, strict=True)] | None = None
-    include: tuple[Literal["trace", "status", "citations"], ...] = ()
+    include: Annotated[
+        tuple[Literal["trace", "status", "citations"], ...], null_is(default=())
+    ] = ()
     expose: Literal["reasoning"] | None = None
 
 

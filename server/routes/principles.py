@@ -13,7 +13,7 @@ from server.errors import ApiError
 from server.json_response import JsonResponse
 from server.routes.wiring import Wired
 from server.schemas import read_form
-from server.wire_fields import Closed
+from server.wire_fields import Closed, null_is
 
 router = APIRouter()
 
@@ -22,7 +22,7 @@ class Search(Closed):
     """A search for principles."""
 
     query: Annotated[str, Field(min_length=1, max_length=20_000)]
-    k: Annotated[int, Field(ge=1, le=100, strict=True)] = 8
+    k: Annotated[int, Field(ge=1, le=100, strict=True), null_is(default=8)] = 8
 
 
 @router.get("/v1/principles", response_model=None)

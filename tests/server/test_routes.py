@@ -165,6 +165,13 @@ async def test_principles_are_found_best_first(gateway: Gateway):
     assert scores == sorted(scores, reverse=True)
 
 
+async def test_a_search_without_a_number_finds_as_many_as_usual(gateway: Gateway):
+    body = {"query": f"{DOSE} paracetamol ibuprofen"}
+    found = await gateway.post("/v1/principles/search", {**body, "k": None})
+    assert found.status == 200
+    assert found.json == (await gateway.post("/v1/principles/search", body)).json
+
+
 async def test_each_model_is_listed_in_four_modes(gateway: Gateway):
     listed = (await gateway.get("/v1/models")).json["data"]
     ids = [one["id"] for one in listed]
