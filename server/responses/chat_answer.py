@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from pydantic import AliasChoices, Field, JsonValue
 
-from models.wire import Wire
+from models.wire_parts import Wire
 
 
 class CalledFunction(Wire):
