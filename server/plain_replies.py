@@ -15,7 +15,8 @@ from pydantic import Field, JsonValue, ValidationError
 from models.errors import MalformedReply
 from models.finish import finish_reason
 from models.messages import Json, Usage
-from models.wire import Wire, usage_in
+from models.wire import usage_in
+from models.wire_parts import Wire
 from server.plain_requests import CompletionRequest, EmbeddingRequest, how_many
 from server.replies import usage_body
 from server.schemas import MOST_TOKENS
