@@ -88,7 +88,7 @@ def _in_turn(step: str, replies: tuple[Reply | None, ...]) -> Callable[[Body], R
         reply = next(turns)
         if reply is not None:
             return reply
-        return well(body) if callable(well) else well  # type: ignore[return-value]
+        return well(body) if callable(well) else well
 
     return answer
 
