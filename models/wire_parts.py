@@ -4,10 +4,12 @@ Null is the same as absent. A count that makes no sense is one that was not told
 the answer must not cost the answer, and our own sums and counters must be able to hold it.
 """
 
+import math
 from collections.abc import Mapping
 from typing import Annotated, Self
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -86,12 +88,26 @@ ToldUsage = Annotated[WireUsage | None, IF_SENSIBLE]
 """A usage, or None where the server says none or one that is none."""
 
 
+LEAST = -9999.0
+"""OpenAI's log-probability of what is as good as impossible; JSON knows no infinity."""
+
+
+def _of_a_probability(value: float) -> float:
+    if math.isnan(value) or value == math.inf:
+        raise ValueError("no log-probability")
+    return max(value, LEAST)
+
+
+Logprob = Annotated[float, AfterValidator(_of_a_probability)]
+Byte = Annotated[int, Field(strict=True, ge=0, le=255)]
+
+
 class Alternative(Wire):
     """A token that could have stood at a place, and its log-probability."""
 
     token: str
-    logprob: float
-    bytes: tuple[Annotated[int, Field(strict=True, ge=0, le=255)], ...] | None = None
+    logprob: Logprob
+    bytes: Annotated[tuple[Byte, ...] | None, IF_SENSIBLE] = None
 
 
 class Position(Alternative):

@@ -152,6 +152,26 @@ def test_a_token_without_alternatives_stands_for_itself():
     assert parse(WireCompletion, body).to_completion().first_token == {"no": -0.2}
 
 
+@pytest.mark.parametrize(("told", "kept"), [("-Infinity", -9999.0), ("-0.5", -0.5)])
+def test_what_is_as_good_as_impossible_has_openais_number(told: str, kept: float):
+    position = f'{{"token": "no", "logprob": {told}, "bytes": [-1]}}'
+    body = f'{{"choices": [{{"message": {{}}, "logprobs": {{"content": [{position}]}}}}]}}'
+    logprobs = parse(WireCompletion, body.encode()).choices[0].logprobs
+    assert logprobs is not None
+    assert logprobs.to_wire() == {
+        "content": [{"token": "no", "logprob": kept, "bytes": None, "top_logprobs": []}],
+        "refusal": None,
+    }
+
+
+@pytest.mark.parametrize("told", ["NaN", "Infinity"])
+def test_a_probability_that_is_no_number_is_none(told: str):
+    position = f'{{"token": "a", "logprob": {told}}}'
+    body = f'{{"choices": [{{"message": {{}}, "logprobs": {{"content": [{position}]}}}}]}}'
+    with pytest.raises(MalformedReply):
+        parse(WireCompletion, body.encode())
+
+
 @pytest.mark.parametrize("logprobs", [None, {}, {"content": None}, {"content": []}])
 def test_a_reply_without_probabilities_has_none(logprobs: dict | None):
     body = completion({"content": "no"}, logprobs=logprobs)
