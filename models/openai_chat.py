@@ -5,6 +5,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 from models import sse
+from models.context import Context
 from models.errors import MalformedReply, ModelError, ModelUnavailable
 from models.finish import finish_reason
 from models.messages import NOTHING, Call, Completion, Delta, Json, Usage
@@ -32,6 +33,11 @@ class OpenAIChatModel:
     server: OpenAIServer
     name: str
     options: Mapping[str, Json] = field(default_factory=lambda: NOTHING)
+
+    @property
+    def context(self) -> Context:
+        """What is known of its context."""
+        return self.server.context(self.name)
 
     async def complete(self, call: Call) -> Completion:
         """Return the whole reply."""

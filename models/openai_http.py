@@ -15,6 +15,7 @@ import aiohttp
 import orjson
 import stamina
 
+from models.context import Context
 from models.errors import (
     MalformedReply,
     ModelError,
@@ -51,6 +52,7 @@ class OpenAIServer:
         self, urls: Sequence[str], *, api_key: str | None = None, timeout_s: float = 300.0
     ) -> None:
         self.replicas = Replicas(urls)
+        self._contexts: dict[str, Context] = {}
         self._timeout_s = timeout_s
         self._headers = {"content-type": "application/json", "accept-encoding": "identity"}
         if api_key:
@@ -94,6 +96,23 @@ class OpenAIServer:
             raise MalformedReply(
                 f"the model server gives no list of models (HTTP {error.status})"
             ) from None
+
+    def context(self, model: str) -> Context:
+        """Return what is known of that model's context."""
+        return self._contexts.setdefault(model, Context(self, model))
+
+    async def ask(self, path: str, body: Mapping[str, Json], call: Call) -> bytes:
+        """Return the reply to a side question, such as a count of tokens; it is asked once.
+
+        `path` begins at the server's root: what is not OpenAI's API does not lie under it.
+
+        Raises:
+            ModelError: there is none.
+
+        """
+        root = self.replicas.choose(call.affinity).removesuffix("/v1")
+        async with self._once(root, "POST", path, _encode(body), call) as response:
+            return await read_whole(response.content.iter_any())
 
     async def fetch(self, body: Mapping[str, Json], call: Call, *, path: str = CHAT) -> bytes:
         """Return the whole reply to one request, by default for a chat completion.
