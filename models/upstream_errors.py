@@ -22,7 +22,7 @@ from models.errors import (
 
 _REFUSALS = 400
 _MOVED = frozenset({301, 302, 303, 307, 308})
-"""It lives elsewhere: the address in the settings is wrong, which is a refusal to be told as ours."""
+"""It lives elsewhere: the address in the settings is wrong, which is to be told as our fault."""
 _TOO_LATE = 408
 _CONFLICTS = frozenset({409, 425})
 """Refusals of the moment, not of the request: another replica or a second try may take it."""
