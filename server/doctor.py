@@ -90,7 +90,7 @@ async def _probability(model: ChatModel) -> Finding:
     except ModelError as error:
         return Finding(level="fail", subject="judgements", text=f"judge {model.name}: {error}")
     if not completion.first_token:
-        text = "no log-probabilities; verdicts rest on the word alone and are never unclear"
+        text = "no log-probabilities; each judgement costs a second call and is never unclear"
         return Finding(level="warn", subject="judgements", text=text)
     if yes_probability(completion) is None:
         text = "the model says neither yes nor no at once; each judgement costs a second call"
