@@ -40,6 +40,7 @@ class OpenAIServer:
         self, urls: Sequence[str], *, api_key: str | None = None, timeout_s: float = 300.0
     ) -> None:
         self.replicas = Replicas(urls)
+        self.takes_switch: dict[str, bool] = {}  # by model; see `models.thinking`
         self._timeout_s = timeout_s
         self._headers = {"content-type": "application/json", "accept-encoding": "identity"}
         if api_key:

@@ -1,8 +1,8 @@
 """Step: judge an answer, one yes/no question a criterion, read from one token's probabilities.
 
 One question at a time because a judge that sees a list lets one verdict colour the next; one
-token because that costs a prefill and no decoding. A prohibition is asked as "is it there?" and
-inverted here, since small judges read "does not" backwards.
+token because that costs a prefill and no decoding, so thinking is switched off. A prohibition is
+asked as "is it there?" and inverted here, since small judges read "does not" backwards.
 """
 
 import asyncio
@@ -88,6 +88,7 @@ async def _ask_token(calls: Calls, messages: tuple[Message, ...]) -> float | Non
         max_tokens=FIRST_PLACE,
         temperature=0.0,
         top_logprobs=TOP_LOGPROBS,
+        thinks=False,
     )
     try:
         return yes_probability(await calls.judge(call))
@@ -111,6 +112,7 @@ async def _ask_json(calls: Calls, messages: tuple[Message, ...]) -> float:
             max_tokens=RETRY_TOKENS,
             temperature=0.0,
             schema=_SCHEMA,
+            thinks=False,
         )
     )
     return 1.0 if read(completion, _FORM)["verdict"] == "yes" else 0.0

@@ -78,13 +78,13 @@ async def _upstream(services: Services) -> AsyncIterator[Finding]:
         mend = f"; below {SMALL_CONTEXT}, long conversations cannot be reviewed" if small else ""
         yield Finding(level="warn" if small else "ok", subject=f"model {card.id}", text=told + mend)
     model = services.writer(cards[0].id)
-    yield await _probability(services.judge or model)
+    yield await _probability(services.judge_of(model.name))
     yield await _schema(model)
 
 
 async def _probability(model: ChatModel) -> Finding:
     question = "Is ice frozen water? Reply with one word: yes or no."
-    call = _probe(question, max_tokens=1, top_logprobs=TOP_LOGPROBS)
+    call = _probe(question, max_tokens=1, top_logprobs=TOP_LOGPROBS, thinks=False)
     try:
         completion = await model.complete(call)
     except ModelError as error:
@@ -124,6 +124,7 @@ def _probe(
     *,
     schema: JsonSchema | None = None,
     top_logprobs: int | None = None,
+    thinks: bool = True,
 ) -> Call:
     return Call(
         step="probe",
@@ -132,5 +133,6 @@ def _probe(
         temperature=0.0,
         schema=schema,
         top_logprobs=top_logprobs,
+        thinks=thinks,
         deadline=asyncio.get_running_loop().time() + PROBE_S,
     )

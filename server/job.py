@@ -156,7 +156,7 @@ async def open_job(
     deadline_s = (wishes.deadline_ms or services.settings.deadline_ms) / 1000
     calls = Calls(
         writer=writer,
-        judge=services.judge or writer,
+        judge=services.judge_of(choice.model),
         deadline=asyncio.get_running_loop().time() + deadline_s,
         seed=options.seed,
         affinity=revision_id,

@@ -47,6 +47,15 @@ class Services:
             server=self.upstream, name=model, options=self.settings.upstream_options or NOTHING
         )
 
+    def judge_of(self, model: str) -> ChatModel:
+        """Return what judges that model's answers: the judge of its own, or the model itself."""
+        settings = self.settings
+        return self.judge or OpenAIChatModel(
+            server=self.upstream,
+            name=model,
+            options={**settings.upstream_options, **settings.judge_options},
+        )
+
 
 @asynccontextmanager
 async def open_services(settings: Settings, metrics: Metrics) -> AsyncIterator[Services]:
@@ -76,7 +85,7 @@ async def open_services(settings: Settings, metrics: Metrics) -> AsyncIterator[S
             catalog=Catalog(upstream.models, only=only),
             shelf=open_shelf(settings),
             metrics=metrics,
-            judge=await _open_judge(settings, stack),
+            judge=await open_judge(settings, stack),
             judgements_at_once=(
                 DEMO_JUDGEMENTS_AT_ONCE if settings.is_demo else settings.judgements_at_once
             ),
@@ -126,7 +135,8 @@ def open_shelf(settings: Settings) -> Shelf:
     )
 
 
-async def _open_judge(settings: Settings, stack: AsyncExitStack) -> ChatModel | None:
+async def open_judge(settings: Settings, stack: AsyncExitStack) -> ChatModel | None:
+    """Return the judge of its own that the settings name, if any."""
     if settings.judge_upstream is None or settings.judge_model is None:
         return None
     key = settings.judge_api_key
@@ -137,4 +147,4 @@ async def _open_judge(settings: Settings, stack: AsyncExitStack) -> ChatModel | 
             timeout_s=settings.call_timeout_s,
         )
     )
-    return OpenAIChatModel(server=server, name=settings.judge_model)
+    return OpenAIChatModel(server=server, name=settings.judge_model, options=settings.judge_options)

@@ -110,4 +110,5 @@ async def test_a_judgement_costs_one_token_and_asks_for_probabilities():
     world, _ = await judged({"judge": [verdict(0.9)]})
     call = world.model.calls[0]
     assert (call.max_tokens, call.temperature, call.top_logprobs) == (1, 0.0, 20)
+    assert call.thinks is False
     assert [turn.role for turn in call.messages] == ["user", "assistant", "user"]
