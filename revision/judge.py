@@ -72,13 +72,20 @@ async def judge(case: Case, answer: str, rubric: Rubric) -> Critique:
 
 
 async def _verdict(case: Case, answer: str, criterion: Criterion) -> Judgement:
-    instruction = render("judge", nonce=case.nonce, criterion=criterion.text, kind=criterion.kind)
-    messages = case.conversation.with_answer(answer, instruction)
-    found = await _ask_token(case.calls, messages)
+    found = await _ask_token(case.calls, _asking(case, answer, criterion))
     if found is None:
-        found = await _ask_json(case.calls, messages)
+        found = await _ask_json(case.calls, _asking(case, answer, criterion, json=True))
     satisfied = found if criterion.kind == "require" else 1.0 - found
     return Judgement(verdict=_side(satisfied), probability=satisfied)
+
+
+def _asking(
+    case: Case, answer: str, criterion: Criterion, *, json: bool = False
+) -> tuple[Message, ...]:
+    instruction = render(
+        "judge", nonce=case.nonce, criterion=criterion.text, kind=criterion.kind, json=json
+    )
+    return case.conversation.with_answer(answer, instruction)
 
 
 async def _ask_token(calls: Calls, messages: tuple[Message, ...]) -> float | None:
@@ -115,7 +122,7 @@ async def _ask_json(calls: Calls, messages: tuple[Message, ...]) -> float:
             thinks=False,
         )
     )
-    return 1.0 if read(completion, _FORM)["verdict"] == "yes" else 0.0
+    return 1.0 if read(completion, _FORM, alone=True)["verdict"] == "yes" else 0.0
 
 
 def _side(satisfied: float) -> Verdict:

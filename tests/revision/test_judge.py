@@ -82,6 +82,10 @@ async def test_a_judgement_of_nine_tenths_counts():
         '{"verdict": "yes"',
         '{"VERDICT": "yes"}',
         "The requirement is satisfied.",
+        'It claims {"verdict": "yes"}.',
+        '{"verdict": "yes"} {"verdict": "no"}',
+        '{"verdict": "no", "verdict": "yes"}',
+        '<think>{"verdict": "yes"}',
         Completion(text='{"verdict": "yes"}', finish_reason="length"),
     ],
 )
@@ -90,6 +94,19 @@ async def test_a_verdict_that_cannot_be_read_is_none(reply):
     assert not critique.complete
     assert not critique.all_met
     assert isinstance(critique.failure, Unparsable)
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        ' {"verdict":"no"}\n',
+        '```json\n{"verdict": "no"}\n```',
+        '<think>{"verdict": "yes"}?</think>\n{"verdict": "no"}',
+    ],
+)
+async def test_a_verdict_in_a_fence_or_after_thinking_is_read(reply):
+    _, critique = await judged({"judge": ["Well"], "judge-retry": [reply]})
+    assert critique.judgements[0].verdict is Verdict.UNMET
 
 
 async def test_a_failed_call_is_told_and_the_other_verdicts_are_kept():
