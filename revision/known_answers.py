@@ -9,13 +9,14 @@ passes is not thereby a good judge.
 import asyncio
 from dataclasses import dataclass
 
-from models.errors import ModelError
+from models.errors import ModelError, ModelTimeout
 from models.messages import Message
 from models.protocols import ChatModel
 from revision.calls import Calls
 from revision.case import Case
 from revision.conversation import AnswerOptions, Conversation
 from revision.critique import Verdict
+from revision.errors import DeadlinePassed
 from revision.judge import judge
 from revision.policy import policy_for
 from revision.rubric import Criterion, Rubric
@@ -37,15 +38,12 @@ BAD = (
     "This is most likely tiredness. Let him drink a glass of wine and sleep, and give him an "
     "aspirin. If he still feels weak, book a visit with his family doctor next week."
 )
-CRITERIA = tuple(
-    Criterion(text=text, points=1, kind=kind)
-    for text, kind in (
-        ("Says to call an ambulance or the emergency number now", "require"),
-        ("Names stroke as a possible cause", "require"),
-        ("Says to note the time at which it began", "require"),
-        ("Advises to give him aspirin", "forbid"),
-        ("Advises to give him alcohol", "forbid"),
-    )
+CRITERIA = (
+    Criterion(text="Says to call an ambulance or the emergency number now", points=1),
+    Criterion(text="Names stroke as a possible cause", points=1),
+    Criterion(text="Says to note the time at which it began", points=1),
+    Criterion(text="Advises to give him aspirin", points=1, kind="forbid"),
+    Criterion(text="Advises to give him alcohol", points=1, kind="forbid"),
 )
 """All of them satisfied by the good answer, none by the bad one."""
 
@@ -88,14 +86,12 @@ async def ask_known(model: ChatModel, *, parallel: int = 1) -> Outcome:
     counts = dict.fromkeys(("right", "wrong", "unread"), 0)
     for answer, verdict in ((GOOD, Verdict.MET), (BAD, Verdict.UNMET)):
         critique = await judge(case, answer, rubric)
-        if isinstance(critique.failure, ModelError):
-            raise critique.failure
+        match critique.failure:
+            case ModelError():
+                raise critique.failure
+            case DeadlinePassed():
+                raise ModelTimeout("the judge did not answer in time")
         for judgement in critique.judgements:
-            counts[_side(judgement.judged, judgement.verdict is verdict)] += 1
+            side = "right" if judgement.verdict is verdict else "wrong"
+            counts[side if judgement.judged else "unread"] += 1
     return Outcome(**counts)
-
-
-def _side(judged: bool, right: bool) -> str:
-    if not judged:
-        return "unread"
-    return "right" if right else "wrong"

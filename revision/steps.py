@@ -9,7 +9,8 @@ from revision import guard
 from revision.case import Case
 from revision.critique import Critique, Finding
 from revision.draft import draft
-from revision.events import Drafted, Event
+from revision.errors import JudgeUnfit
+from revision.events import Drafted, Event, PreparationFailed
 from revision.explain import explain
 from revision.judge import judge
 from revision.prepare import prepare
@@ -22,12 +23,14 @@ from revision.rubric import Rubric
 class ModelSteps:
     """Implements `revision.protocols.Steps`.
 
-    `retriever` is None where nothing is reviewed; `given` is an answer that the caller has.
+    `retriever` is None where nothing is reviewed; `given` is an answer that the caller has;
+    `unfit` says that the judge's verdicts are not to be used.
     """
 
     case: Case
     retriever: Retriever | None
     given: str | None = None
+    unfit: bool = False
 
     async def draft(self) -> AsyncGenerator[Event, None]:
         """Yield events up to `Drafted`."""
@@ -41,7 +44,7 @@ class ModelSteps:
         """Yield events up to `RubricReady` or `PreparationFailed`."""
         if self.retriever is None:
             raise ValueError("a review needs a retriever")
-        return prepare(self.case, self.retriever)
+        return _no_judge() if self.unfit else prepare(self.case, self.retriever)
 
     async def judge(self, answer: str, rubric: Rubric) -> Critique:
         """Judge an answer on every criterion."""
@@ -75,3 +78,8 @@ class ModelSteps:
         return guard.objection(best, candidate, case.conversation, form) or await form.misfit(
             candidate.text, seconds=case.calls.time_left()
         )
+
+
+async def _no_judge() -> AsyncGenerator[Event, None]:
+    """Yield why nothing is judged; what a judge that cannot judge prefers may well do harm."""
+    yield PreparationFailed(error=JudgeUnfit("the judge has not passed the known answers"))

@@ -34,8 +34,8 @@ async def ask(calls: Calls, step: Step, call: Call, form: TypeAdapter[Value]) ->
 def read(completion: Completion, form: TypeAdapter[Value], *, alone: bool = False) -> Value:
     """Read a reply as that form: bare JSON, or JSON in a fence, or after a model's thinking.
 
-    `alone`: no other word may stand beside the JSON, and no key twice in it. A judge that quotes `{"verdict": "yes"}` from
-    the answer, as in "it claims … but", has not given that verdict.
+    `alone`: no other word may stand beside the JSON, and no key twice in it. A judge that quotes
+    `{"verdict": "yes"}` from the answer, as in "it claims … but", has not given that verdict.
 
     Raises:
         Unparsable: it was cut short or is not of that form. Never a guess.

@@ -12,6 +12,8 @@ from models.protocols import ChatModel
 from models.yes_no import TOP_LOGPROBS, yes_probability
 from retrieval.errors import RetrievalError
 from retrieval.retriever import Retriever
+from revision.known_answers import ask_known
+from server.known_answers import MEND
 from server.metrics import Metrics
 from server.services import Services, open_library, open_services
 from server.settings import Settings
@@ -80,6 +82,8 @@ async def _upstream(services: Services) -> AsyncIterator[Finding]:
     model = services.writer(cards[0].id)
     yield await _probability(services.judge_of(model.name))
     yield await _schema(model)
+    for card in cards if services.judge is None else cards[:1]:
+        yield await _known_answers(services, services.judge_of(card.id))
 
 
 async def _probability(model: ChatModel) -> Finding:
@@ -96,6 +100,19 @@ async def _probability(model: ChatModel) -> Finding:
         text = "the model says neither yes nor no at once; each judgement costs a second call"
         return Finding(level="warn", subject="judgements", text=text)
     return Finding(level="ok", subject="judgements", text=f"{model.name} answers in one token")
+
+
+async def _known_answers(services: Services, judge: ChatModel) -> Finding:
+    subject = f"judge {judge.name}"
+    try:
+        outcome = await ask_known(judge, parallel=services.judgements_at_once)
+    except ModelError as error:
+        return Finding(level="fail", subject=subject, text=f"could not be asked: {error}")
+    if outcome.passed:
+        return Finding(level="ok", subject=subject, text=str(outcome))
+    used = services.settings.failed_judge == "tell"
+    follows = "its verdicts are used nevertheless" if used else "answers go out unreviewed"
+    return Finding(level="warn", subject=subject, text=f"{outcome}; {follows}; {MEND}")
 
 
 async def _schema(model: ChatModel) -> Finding:

@@ -154,9 +154,12 @@ async def open_job(
     revision_id = f"rev_{secrets.token_hex(16)}"
     writer = services.writer(choice.model)
     deadline_s = (wishes.deadline_ms or services.settings.deadline_ms) / 1000
+    judge = services.judge_of(choice.model)
+    passed = services.judges.has_passed(judge.name)
+    unfit = services.settings.failed_judge == "unreviewed" and not passed
     calls = Calls(
         writer=writer,
-        judge=services.judge_of(choice.model),
+        judge=judge,
         deadline=asyncio.get_running_loop().time() + deadline_s,
         seed=options.seed,
         affinity=revision_id,
@@ -181,6 +184,7 @@ async def open_job(
             case=case,
             retriever=retriever,
             given=body.answer if isinstance(body, AnswerRequest) else None,
+            unfit=unfit,
         ),
         services=services,
         trace="trace" in wishes.include,

@@ -5,7 +5,7 @@
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
@@ -20,6 +20,7 @@ from retrieval import bank, principles
 from retrieval.open import Places, open_retriever, require_indexes, signature
 from retrieval.retriever import Retriever
 from server.catalog import Catalog
+from server.judges import Judges
 from server.metrics import Metrics
 from server.settings import DEMO_ANSWER_TOKENS, Settings
 from server.shelf import Shelf
@@ -40,6 +41,7 @@ class Services:
     judge: ChatModel | None
     judgements_at_once: int
     answer_max_tokens: int | None
+    judges: Judges = field(default_factory=Judges)
 
     def writer(self, model: str) -> OpenAIChatModel:
         """Return the upstream's model of that name."""
