@@ -14,6 +14,7 @@ from typing import Literal
 from models.errors import ModelError, ModelTimeout
 from models.messages import Call, Completion, Delta, Usage
 from models.protocols import ChatModel
+from revision.control_tokens import harmless_turn
 from revision.errors import DeadlinePassed
 
 Step = Literal["draft", "rubric", "critique", "revise"]
@@ -84,7 +85,7 @@ class Calls:
     async def stream(self, step: Step, call: Call) -> AsyncIterator[Delta | Completion]:
         """Have the writer answer piece by piece; the last piece is the whole."""
         started = asyncio.get_running_loop().time()
-        pieces = self._writer.stream(self._prepare(call))
+        pieces = self._writer.stream(self._prepare(step, call))
         try:
             while True:
                 async with asyncio.timeout_at(self.deadline):
@@ -105,16 +106,19 @@ class Calls:
         started = asyncio.get_running_loop().time()
         try:
             async with asyncio.timeout_at(self.deadline):
-                completion = await model.complete(self._prepare(call))
+                completion = await model.complete(self._prepare(step, call))
         except (TimeoutError, ModelError) as error:
             self._book(step, started, Usage(), error)
             raise self._in_time(error) from None
         self._book(step, started, completion.usage)
         return completion
 
-    def _prepare(self, call: Call) -> Call:
+    def _prepare(self, step: Step, call: Call) -> Call:
+        """Return the call as it goes out; here, so that no hidden prompt is forgotten."""
+        messages = call.messages if step == "draft" else tuple(map(harmless_turn, call.messages))
         return replace(
             call,
+            messages=messages,
             deadline=self.deadline,
             affinity=self._affinity,
             seed=self._derived_seed(call.step) if call.seed is None else call.seed,
