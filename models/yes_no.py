@@ -23,13 +23,23 @@ def yes_probability(completion: Completion) -> float | None:
     It cannot where the reply leans to neither, nor where a server gives no probabilities: the
     word alone does not say how sure the model was of saying either.
     """
+    yes, no = _mass(completion)
+    return yes / (yes + no) if yes + no >= MIN_MASS else None
+
+
+def yes_share(completion: Completion) -> float | None:
+    """Return the same share however little yes and no hold: to measure a model, not to judge by."""
+    yes, no = _mass(completion)
+    return yes / (yes + no) if yes + no > 0 else None
+
+
+def _mass(completion: Completion) -> tuple[float, float]:
     mass = {"yes": 0.0, "no": 0.0}
     for token, logprob in completion.first_token.items():
         word = _word(token)
         if word in mass and not math.isnan(logprob):
             mass[word] += math.exp(min(logprob, 0.0))
-    total = mass["yes"] + mass["no"]
-    return mass["yes"] / total if total >= MIN_MASS else None
+    return mass["yes"], mass["no"]
 
 
 def _word(text: str) -> str:

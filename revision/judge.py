@@ -8,7 +8,7 @@ asked as "is it there?" and inverted here, since small judges read "does not" ba
 import asyncio
 from typing import Literal
 
-from pydantic import TypeAdapter
+from pydantic import ConfigDict, TypeAdapter, with_config
 from typing_extensions import TypedDict
 
 from models.errors import ContextOverflow, ModelError, ModelRejected
@@ -30,6 +30,7 @@ FIRST_PLACE = 1
 RETRY_TOKENS = 24
 
 
+@with_config(ConfigDict(extra="forbid"))
 class _Spoken(TypedDict):
     verdict: Literal["yes", "no"]
 

@@ -75,6 +75,8 @@ class ModelSteps:
         """Say why the candidate may not even be judged, if so."""
         case = self.case
         form = case.options.form
+        if case.nonce in candidate.text:
+            return "shows our markers"  # and could close a fence in the next round's prompts
         return guard.objection(best, candidate, case.conversation, form) or await form.misfit(
             candidate.text, seconds=case.calls.time_left()
         )

@@ -21,8 +21,8 @@ TOKENS = [
     "<|user|>",
     "<|channel|>",
     "<|message|>",
-    "<｜User｜>",  # noqa: RUF001  # DeepSeek's own
-    "<｜end▁of▁sentence｜>",  # noqa: RUF001
+    "<｜User｜>",  # DeepSeek's own
+    "<｜end▁of▁sentence｜>",
     "<s>",
     "</s>",
     "<bos>",
