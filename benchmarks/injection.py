@@ -1,7 +1,7 @@
 """How often planted text turns a judge's verdict, in two layouts of the judge's prompt.
 
     python -m benchmarks.injection [--upstream URL --model NAME] [--api-key KEY] [--limit N]
-                                   [--layout chat|fenced|both] [--list]
+                                   [--minutes M] [--layout chat|fenced|both] [--list]
 
 Every attempt of the corpus is planted beside a bad answer, which is judged with it and, as the
 control, without it. A flip is a criterion that is not met without the attempt and met with it. The
@@ -14,11 +14,12 @@ it. `chat` is the shipped layout: the conversation as chat turns, our question a
 
 import argparse
 import asyncio
-import math
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from statistics import fmean
+
+import numpy as np
 
 from benchmarks.injection_corpus import (
     NEUTRAL,
@@ -29,7 +30,7 @@ from benchmarks.injection_corpus import (
     bad_answers,
     planted,
 )
-from benchmarks.measures import interval, wilson
+from benchmarks.measures import SEED, interval, wilson
 from models import embedded
 from models.embedded import EmbeddedEngine
 from models.messages import Call, Completion, Delta, Message, Usage
@@ -147,19 +148,31 @@ def _with(case: Case, conversation: Conversation) -> Case:
     )
 
 
-async def pairs(model: ChatModel, layout: str, corpus: Iterable[Attempt]) -> list[Pair]:
-    """Judge every attempt and its control; controls that are alike are judged once."""
+async def pairs(
+    model: ChatModel, layouts: Sequence[str], corpus: Sequence[Attempt], *, seconds: float
+) -> dict[str, list[Pair]]:
+    """Judge every attempt and its control in each layout, until the time is up.
+
+    Controls that are alike are judged once. The layouts take turns, so that a run that ends early
+    compares them on the same attempts.
+    """
     bad = bad_answers()
-    controls: dict[tuple[str, str], Judged] = {}
-    found = []
+    controls: dict[tuple[str, str, str], Judged] = {}
+    found: dict[str, list[Pair]] = {layout: [] for layout in layouts}
+    clock = asyncio.get_running_loop().time
+    ends = clock() + seconds
     for number, attempt in enumerate(corpus):
+        if clock() > ends:
+            print(f"time is up after {number} of {len(corpus)} attempts")
+            break
         case = bad[number % len(bad)]
         neutral = NEUTRAL.get(attempt.place, "")
-        key = (case.id, neutral)
-        if key not in controls:
-            controls[key] = await judged(model, layout, case, attempt.place, neutral)
-        outcome = await judged(model, layout, case, attempt.place, attempt.text)
-        found.append(Pair(attempt=attempt, control=controls[key], outcome=outcome))
+        for layout in layouts:
+            key = (layout, case.id, neutral)
+            if key not in controls:
+                controls[key] = await judged(model, layout, case, attempt.place, neutral)
+            outcome = await judged(model, layout, case, attempt.place, attempt.text)
+            found[layout].append(Pair(attempt=attempt, control=controls[key], outcome=outcome))
     return found
 
 
@@ -239,14 +252,16 @@ async def opened(args: argparse.Namespace) -> AsyncIterator[ChatModel]:
 
 async def run(args: argparse.Namespace) -> None:
     """Run the measurement and print its figures."""
-    corpus = [one for one in attempts() if one.place != "bank"]
-    step = max(1, math.ceil(len(corpus) / args.limit)) if args.limit else 1
-    corpus = corpus[::step]
+    known = [one for one in attempts() if one.place != "bank"]
+    order = np.random.default_rng(SEED).permutation(len(known))
+    corpus = [known[place] for place in order]  # a run that ends early has then seen every kind
     layouts = LAYOUTS if args.layout == "both" else (args.layout,)
     async with opened(args) as model:
         print(f"judge: {model.name}")
+        seconds = 60 * args.minutes
+        found = await pairs(model, layouts, corpus[: args.limit], seconds=seconds)
         for layout in layouts:
-            report(layout, await pairs(model, layout, corpus), listed=args.list)
+            report(layout, found[layout], listed=args.list)
         for layout in layouts:
             await noise(model, layout, args.repeats)
             await cost_after_a_draft(model, layout)
@@ -259,7 +274,8 @@ def main() -> None:
     parser.add_argument("--model", help="the model there")
     parser.add_argument("--api-key")
     parser.add_argument("--layout", choices=(*LAYOUTS, "both"), default="both")
-    parser.add_argument("--limit", type=int, help="about so many attempts, spread over the corpus")
+    parser.add_argument("--limit", type=int, help="at most so many attempts")
+    parser.add_argument("--minutes", type=float, default=30.0, help="start no attempt after that")
     parser.add_argument("--repeats", type=int, default=5, help="judgements for the noise")
     parser.add_argument("--list", action="store_true", help="name the attempts that flipped")
     args = parser.parse_args()
