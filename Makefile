@@ -1,4 +1,4 @@
-# Targets: install, check, test, bench, serve. Needs Python 3.11+, and nothing else that is not here.
+# Targets: install, check, test, test-clients, fuzz, bench, serve. Needs Python 3.11+, and nothing else that is not here.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -9,7 +9,7 @@ ARGS ?=
 # A file of questions for `make bench`, against a gateway that runs already.
 QUESTIONS ?= retrieval/data/rubrics.jsonl
 
-.PHONY: install serve test check bench clean
+.PHONY: install serve test test-clients fuzz check bench clean
 .DEFAULT_GOAL := install
 
 install: $(STAMP)
@@ -30,6 +30,14 @@ serve: install
 test: install
 	$(BIN)/python -m pytest $(ARGS)
 
+# Real clients against a running gateway, each in an environment of its own under .clients/.
+test-clients: install
+	$(BIN)/python -m tests.clients.run $(ARGS)
+
+# schemathesis against /openapi.json for two minutes; ARGS="--seconds N --seed N" for another run.
+fuzz: install
+	$(BIN)/python -m tests.fuzz.run $(ARGS)
+
 check: install
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -40,4 +48,4 @@ bench: install
 	$(BIN)/python -m benchmarks.statuses $(QUESTIONS) $(ARGS)
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .clients build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -124,12 +124,14 @@ class Usage:
     prompt_tokens: int = 0
     completion_tokens: int = 0
     cached_tokens: int = 0
+    reasoning_tokens: int = 0
 
     def __add__(self, other: "Usage") -> "Usage":
         return Usage(
             prompt_tokens=self.prompt_tokens + other.prompt_tokens,
             completion_tokens=self.completion_tokens + other.completion_tokens,
             cached_tokens=self.cached_tokens + other.cached_tokens,
+            reasoning_tokens=self.reasoning_tokens + other.reasoning_tokens,
         )
 
     @property
@@ -150,8 +152,9 @@ class Delta:
 class Completion:
     """A finished reply.
 
+    `finish_reason` is one of OpenAI's, and "length" for tool calls that were cut short too.
     `first_token` maps the likeliest first tokens to their log-probabilities, if asked for.
-    `tool_calls` are relayed as they came. `refusal` is the model's own statement, in a field apart,
+    `tool_calls` are in OpenAI's form. `refusal` is the model's own statement, in a field apart,
     that it gives no answer. A reply that has either is not prose to review.
     """
 

@@ -5,10 +5,14 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 from models import sse
-from models.errors import MalformedReply, ModelRejected, ModelUnavailable
+from models.context import Context
+from models.errors import MalformedReply, ModelError, ModelRejected, ModelUnavailable
+from models.finish import finish_reason
 from models.messages import NOTHING, Call, Completion, Delta, Json, Usage
 from models.openai_http import OpenAIServer
-from models.thinking import may_be_the_switch, without_thinking
+from models.thinking import Thinking
+from models.thinking_switch import may_be_the_switch, without_thinking
+from models.tool_calls import GrowingCalls
 from models.wire import WireChunk, WireCompletion, parse
 
 
@@ -31,6 +35,11 @@ class OpenAIChatModel:
     name: str
     options: Mapping[str, Json] = field(default_factory=lambda: NOTHING)
 
+    @property
+    def context(self) -> Context:
+        """What is known of its context."""
+        return self.server.context(self.name)
+
     async def complete(self, call: Call) -> Completion:
         """Return the whole reply."""
         body = self._body(call)
@@ -46,15 +55,22 @@ class OpenAIChatModel:
         """
         body = self._body(call) | {"stream": True, "stream_options": {"include_usage": True}}
         assembly = Assembly()
-        async with self.server.open(body, call) as response:
-            async for frame in sse.frames(response.content.iter_any()):
-                data = sse.data_of(frame)
-                if data == sse.DONE:
-                    break
-                delta = assembly.add(parse(WireChunk, data)) if data else Delta()
-                if delta != Delta():
-                    yield delta
-        yield assembly.completion()
+        try:
+            async with self.server.open(body, call) as response:
+                async for frame in sse.frames(response.content.iter_any()):
+                    data = sse.data_of(frame)
+                    if data == sse.DONE:
+                        break
+                    delta = assembly.add(parse(WireChunk, data)) if data else Delta()
+                    if delta != Delta():
+                        yield delta
+            if (rest := assembly.rest()) != Delta():
+                yield rest
+            whole = assembly.completion()
+        except ModelError as error:
+            error.spent = error.spent if error.spent != Usage() else assembly.usage
+            raise
+        yield whole
 
     @asynccontextmanager
     async def relay(self, body: Mapping[str, Json], call: Call) -> AsyncIterator[Relayed]:
@@ -90,12 +106,13 @@ class Assembly:
     """Puts a streamed reply together."""
 
     def __init__(self) -> None:
+        self.usage = Usage()
+        self._thinking = Thinking()
         self._text: list[str] = []
         self._reasoning: list[str] = []
         self._refusal: list[str] = []
-        self._tool_calls: dict[int, dict[str, Json]] = {}
+        self._calls = GrowingCalls()
         self._finish_reason: str | None = None
-        self._usage = Usage()
 
     def add(self, chunk: WireChunk) -> Delta:
         """Take one frame and return what it says.
@@ -104,53 +121,47 @@ class Assembly:
             MalformedReply: the frame carries an error inside a stream that began well.
 
         """
-        if chunk.error is not None:
+        if chunk.failed:
             raise MalformedReply("the model server reported an error inside the stream")
         if chunk.usage is not None:
-            self._usage = chunk.usage.to_usage()
+            self.usage = chunk.usage.to_usage()
         if not chunk.choices:
             return Delta()
         choice = chunk.choices[0]
         self._finish_reason = choice.finish_reason or self._finish_reason
         self._refusal.append(choice.delta.refusal or "")
-        for fragment in choice.delta.tool_calls or ():
-            self._add_tool_call(fragment)
-        delta = Delta(text=choice.delta.words(), reasoning=choice.delta.thinking())
-        self._text.append(delta.text)
-        self._reasoning.append(delta.reasoning)
-        return delta
+        for piece in choice.delta.tool_calls:
+            self._calls.add(piece)
+        words = self._thinking.add(choice.delta.words())
+        return self._keep(
+            Delta(text=words.text, reasoning=choice.delta.thinking() + words.reasoning)
+        )
+
+    def rest(self) -> Delta:
+        """Return what was held back, since it looked like the beginning of a tag."""
+        return self._keep(self._thinking.rest())
 
     def completion(self) -> Completion:
-        """Return the whole reply.
+        """Return the whole reply; nothing may be held back any more.
 
         Raises:
-            ModelUnavailable: no finish reason came, so what came is a fragment.
+            ModelUnavailable: no finish reason came, or one that says that the server gave up, so
+                what came is a fragment.
+            MalformedReply: it calls a tool, and does not say which.
 
         """
         if self._finish_reason is None:
             raise ModelUnavailable("the model server's stream ended before the reply did")
         return Completion(
             text="".join(self._text),
-            finish_reason=self._finish_reason,
-            usage=self._usage,
+            finish_reason=finish_reason(self._finish_reason, self.usage),
+            usage=self.usage,
             reasoning="".join(self._reasoning),
-            tool_calls=tuple(call for _, call in sorted(self._tool_calls.items())),
+            tool_calls=tuple(call.to_wire() for call in self._calls.whole()),
             refusal="".join(self._refusal),
         )
 
-    def _add_tool_call(self, fragment: Json) -> None:
-        """Join a fragment to its call: the first one names it, the arguments come in pieces."""
-        if not isinstance(fragment, Mapping):
-            return
-        index = fragment.get("index")
-        place = index if isinstance(index, int) else len(self._tool_calls)
-        function = fragment.get("function")
-        piece = function if isinstance(function, Mapping) else {}
-        call = self._tool_calls.setdefault(
-            place, {"id": fragment.get("id"), "type": "function", "function": {}}
-        )
-        known = call["function"]
-        before = known if isinstance(known, Mapping) else {}
-        arguments = f"{before.get('arguments') or ''}{piece.get('arguments') or ''}"
-        name = before.get("name") or piece.get("name")
-        call["function"] = {"name": name, "arguments": arguments}
+    def _keep(self, delta: Delta) -> Delta:
+        self._text.append(delta.text)
+        self._reasoning.append(delta.reasoning)
+        return delta

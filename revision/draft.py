@@ -31,21 +31,17 @@ async def draft(case: Case) -> AsyncGenerator[Event, None]:
         for number in range(2, case.policy.drafts + 1)
     ]
     try:
+        outcomes: list[Completion | ModelError | RevisionError] = []
         if case.policy.live_draft:
-            whole: Completion | None = None
-            async with aclosing(_pieces(case.calls, first)) as pieces:
+            async with aclosing(_live(case.calls, first)) as pieces:
                 async for piece in pieces:
                     if isinstance(piece, Delta):
                         yield DraftPiece(delta=piece)
                     else:
-                        whole = piece
-            if whole is None or _is_empty(whole):
-                whole = await _again(case.calls, first)
-                yield DraftPiece(delta=Delta(text=whole.text, reasoning=whole.reasoning))
-            outcomes: list[Completion | ModelError | RevisionError] = [whole]
+                        outcomes.append(piece)
         else:
-            outcomes = [await _tried(_one(case.calls, first))]
-        if not _calls_tools(outcomes[0]):  # tool calls are relayed, so the others are of no use
+            outcomes.append(await _tried(_one(case.calls, first)))
+        if not _is_relayed(outcomes[0]):
             outcomes += [await _tried(task) for task in others]
         drafts = [one for one in outcomes if isinstance(one, Completion)]
         if not drafts:
@@ -72,7 +68,7 @@ def _call(case: Case, step: str) -> Call:
 async def _one(calls: Calls, call: Call) -> Completion:
     """Return a draft with words in it, asking once more if the first one has none."""
     completion = await calls.write("draft", call)
-    return await _again(calls, call) if _is_empty(completion) else completion
+    return await _again(calls, call) if completion.is_empty else completion
 
 
 async def _again(calls: Calls, call: Call) -> Completion:
@@ -83,14 +79,29 @@ async def _again(calls: Calls, call: Call) -> Completion:
 
     """
     completion = await calls.write("draft", replace(call, seed=None))
-    if _is_empty(completion):
+    if completion.is_empty:
         raise EmptyDraft("the model gave an empty answer, twice")
     return completion
 
 
-async def _pieces(calls: Calls, call: Call) -> AsyncGenerator[Delta | Completion, None]:
-    async for piece in calls.stream("draft", call):
-        yield piece
+async def _live(
+    calls: Calls, call: Call
+) -> AsyncGenerator[Delta | Completion | ModelError | RevisionError, None]:
+    """Yield a draft's pieces as they come, and last the draft or why there is none."""
+    whole: Completion | None = None
+    try:
+        async for piece in calls.stream("draft", call):
+            if isinstance(piece, Delta):
+                yield piece
+            else:
+                whole = piece
+        if whole is None or whole.is_empty:
+            whole = await _again(calls, call)
+            yield Delta(text=whole.text, reasoning=whole.reasoning)
+    except (ModelError, RevisionError) as error:
+        yield error
+    else:
+        yield whole
 
 
 async def _tried(draft: Awaitable[Completion]) -> Completion | ModelError | RevisionError:
@@ -101,9 +112,6 @@ async def _tried(draft: Awaitable[Completion]) -> Completion | ModelError | Revi
         return error
 
 
-def _calls_tools(outcome: Completion | ModelError | RevisionError) -> bool:
-    return isinstance(outcome, Completion) and bool(outcome.tool_calls)
-
-
-def _is_empty(completion: Completion) -> bool:
-    return completion.is_empty
+def _is_relayed(outcome: Completion | ModelError | RevisionError) -> bool:
+    """Say whether it calls tools or refuses: it goes out as it is, and other drafts are no use."""
+    return isinstance(outcome, Completion) and not outcome.is_prose

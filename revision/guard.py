@@ -52,6 +52,10 @@ def objection(
         (bool(candidate.tool_calls), "calls tools"),
         (bool(candidate.refusal), "refuses"),
         (candidate.finish_reason == "length" and best.finish_reason != "length", "cut short"),
+        (
+            candidate.finish_reason == "content_filter" and best.finish_reason != "content_filter",
+            "cut by a filter",
+        ),
         (form.is_json and now is None, "not JSON"),
         (any(_ABOUT_ITSELF.search(one) for one in after), "talks about itself"),
         (_script(said_after) != _script(said_before), "another script"),

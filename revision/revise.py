@@ -12,6 +12,12 @@ from revision.critique import Critique, Finding
 from revision.prompts import render
 from revision.review import Reviewed
 
+TOOL_OPTIONS = frozenset(
+    {"tools", "tool_choice", "parallel_tool_calls", "functions", "function_call"}
+)
+"""A revision calls no tools: what they gave is in the conversation already. They go together,
+since servers refuse a choice among tools without the tools."""
+
 
 async def revise(
     case: Case, best: Reviewed, critique: Critique, findings: tuple[Finding, ...]
@@ -52,8 +58,7 @@ async def _write(case: Case, step: str, messages: tuple[Message, ...]) -> Comple
         messages=messages,
         max_tokens=options.max_tokens,
         temperature=options.temperature,
-        # A revision calls no tools: what they gave is in the conversation already.
-        options={k: v for k, v in options.other.items() if k not in {"tools", "tool_choice"}},
+        options={k: v for k, v in options.other.items() if k not in TOOL_OPTIONS},
     )
     return await case.calls.write("revise", call)
 

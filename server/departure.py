@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 
 from server.errors import ApiError
 
@@ -16,6 +16,19 @@ class ClientGone(ApiError):  # noqa: N818  # named after the state
 
     def __init__(self) -> None:
         super().__init__("the client left", status=499, kind="client_error", code="client_gone")
+
+
+async def body_of(request: Request) -> bytes:
+    """Return the request's body.
+
+    Raises:
+        ClientGone: the client left while it was sending.
+
+    """
+    try:
+        return await request.body()
+    except ClientDisconnect:
+        raise ClientGone from None
 
 
 async def or_gone(request: Request, work: Coroutine[Any, Any, Result]) -> Result:

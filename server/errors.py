@@ -139,6 +139,7 @@ TABLE: dict[type[Exception], Row] = {
     EmbedderError: Row(status=503, code="not_ready", retry=True),
 }
 
+_NOT_IMPLEMENTED = 501
 _OUR_SETUP = frozenset({301, 302, 303, 307, 308, 401, 403, 404, 405})
 """Refusals that no change of the request can mend."""
 
@@ -153,6 +154,13 @@ def api_error(error: Exception) -> ApiError:
             status=502,
             kind="server_error",
             code="upstream_misconfigured",
+        )
+    if isinstance(error, ModelRejected) and error.status == _NOT_IMPLEMENTED:
+        return ApiError(
+            "the model server cannot do what the request's options ask for",
+            status=502,
+            kind="server_error",
+            code="upstream_unsupported",
         )
     for known in type(error).__mro__:
         if (row := TABLE.get(known)) is not None:
@@ -184,8 +192,15 @@ HTTP_CODES: dict[int, tuple[str, str]] = {
 }
 
 
-async def on_error(_: Request, error: Exception) -> Response:
-    """Answer any error in OpenAI's form."""
+async def on_error(request: Request, error: Exception) -> Response:
+    """Answer any error in OpenAI's form, with the review's id where there is one already."""
+    answer = _answer(error)
+    if (revision_id := getattr(request.state, "revision_id", None)) is not None:
+        answer.headers["x-revision-id"] = revision_id
+    return answer
+
+
+def _answer(error: Exception) -> Response:
     if isinstance(error, RequestValidationError):
         place = [str(part) for part in error.errors()[0]["loc"]][1:]
         name = ".".join(place) or None

@@ -9,8 +9,9 @@ import time
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from revision.calls import CallRecord
-from revision.events import Critiqued, Decided, Drafted, Event, Found, RubricReady, StageBegan
+from revision.events import Critiqued, Decided, Event, RubricReady, StageBegan
 from revision.review import Review
+from server.stages import ended_by
 
 SECONDS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 40, 80, 160, 320)
 
@@ -102,11 +103,15 @@ class Metrics:
         self.spent(records)
 
     def spent(self, records: list[CallRecord]) -> None:
-        """Count what calls have cost."""
+        """Count what calls have cost.
+
+        A counter raises when it is to go down, and a wrong number must not cost the answer.
+        """
         for record in records:
-            self.tokens.labels(record.step, "prompt").inc(record.usage.prompt_tokens)
-            self.tokens.labels(record.step, "completion").inc(record.usage.completion_tokens)
-            self.tokens.labels(record.step, "cached").inc(record.usage.cached_tokens)
+            usage = record.usage
+            self.tokens.labels(record.step, "prompt").inc(max(0, usage.prompt_tokens))
+            self.tokens.labels(record.step, "completion").inc(max(0, usage.completion_tokens))
+            self.tokens.labels(record.step, "cached").inc(max(0, usage.cached_tokens))
             if record.error is not None:
                 self.call_failures.labels(record.step, record.error).inc()
 
@@ -120,25 +125,16 @@ class Watch:
 
     def see(self, event: Event) -> None:
         """Take one event."""
+        self._end(*ended_by(event))
         match event:
             case StageBegan():
-                if event.stage == "recheck":
-                    self._end("revise", "merge")
                 self._since[event.stage] = time.perf_counter()
-            case Drafted():
-                self._end("draft")
-            case Found():
-                self._end("retrieve")
             case RubricReady():
-                self._end("rubric")
                 self._metrics.rubrics.labels(event.rubric.made_by).inc()
-            case Critiqued():
-                self._end("critique", "recheck")
-                if event.round == 0:
-                    for judgement in event.critique.judgements:
-                        self._metrics.verdicts.labels(judgement.verdict.value).inc()
+            case Critiqued() if event.round == 0:
+                for judgement in event.critique.judgements:
+                    self._metrics.verdicts.labels(judgement.verdict.value).inc()
             case Decided():
-                self._end("revise", "merge")
                 self._metrics.candidates.labels(event.objection or "accepted").inc()
             case _:
                 pass

@@ -1,38 +1,43 @@
-"""The mode `draft`: the upstream's own answer, relayed.
+"""The mode `draft`: the upstream's own answer, relayed as it comes and reviewed by nobody.
 
-Frames go on as the bytes they came as. Only the one that carries the finish reason is opened, to
-add the extension that says this answer was not reviewed.
+It goes out under this gateway's id and the model's id that was asked for, in OpenAI's form and
+with nothing of the engine's own (docs/adr/0012): what a client of the reviewed modes may rely on
+holds here too.
 """
 
-import re
 import secrets
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+import time
+from collections.abc import AsyncGenerator
 
-import orjson
 from starlette.requests import Request
 from starlette.responses import Response
 
-from models import sse
-from models.errors import MalformedReply, ModelError, ModelUnavailable
-from models.messages import Call, Json, merge_system
-from models.openai_chat import Relayed
-from server.catalog import Choice
+from models.errors import ModelError
+from models.messages import Call
+from server.deadline import Limits
 from server.departure import or_gone
-from server.errors import api_error
-from server.event_stream import DONE, EventStream, comment, frame
+from server.draft_call import DraftCall
+from server.draft_chunks import Chunk
+from server.draft_stream import DraftStream, whole_body
+from server.event_stream import EventStream, comment, to_the_end
 from server.feed import Feed
 from server.job import Plan
 from server.json_response import JsonResponse
-from server.replies import off_extension
 from server.schemas import ChatRequest
 from server.services import Services
 
-_FINISH = re.compile(rb'"finish_reason"\s*:\s*"')
-_PING = b""
+GRACE_S = 2.0
+"""How long the first byte waits for a failure that deserves a real HTTP status. There is nothing
+to show before the upstream begins, so it may be longer than where a role can be told at once."""
+
+CLOSE_S = 0.25
+"""How long the end of a choice waits for the usage that follows it."""
+
+STAGE = "draft"
 
 
 async def relay(
-    services: Services, request: Request, body: ChatRequest, plan: Plan, deadline: float
+    services: Services, request: Request, body: ChatRequest, plan: Plan, within: Limits
 ) -> Response:
     """Return the upstream's answer, streamed or whole.
 
@@ -41,97 +46,86 @@ async def relay(
 
     """
     revision_id = f"rev_{secrets.token_hex(16)}"
-    off = off_extension(revision_id, plan.mode, plan.reason)
-    headers = {"x-revision-id": revision_id}
-    source = _pieces(
-        services,
-        body,
-        plan.choice,
-        Call(step="draft", messages=(), deadline=deadline, affinity=revision_id),
+    request.state.revision_id = revision_id  # from here on errors carry it too
+    job = DraftCall(
+        services=services,
+        body=body,
+        plan=plan,
+        call=Call(step="draft", messages=(), deadline=within.deadline, affinity=revision_id),
+        revision_id=revision_id,
+        created=int(time.time()),
+        started=time.perf_counter(),
     )
-    counter = services.metrics.reviews.labels(plan.mode, "off", plan.reason)
-    if not body.stream:
-        whole = await or_gone(request, _whole(source, off))
-        counter.inc()
-        return JsonResponse(whole, headers={**headers, "x-revision-status": "off"})
-    feed = Feed(source)
+    return await (_stream(job, request, within.ping_s) if body.stream else _whole(job, request))
+
+
+async def _whole(job: DraftCall, request: Request) -> Response:
     try:
-        await or_gone(request, feed.settle(lambda _: True, grace_s=None))
+        answer = await or_gone(request, job.whole())
+    except ModelError as error:
+        job.book(None, error)
+        raise
+    job.book(answer.usage)
+    job.count()
+    headers = {"x-revision-id": job.revision_id, "x-revision-status": "off"}
+    return JsonResponse(whole_body(job.head("chat.completion"), answer, job.off), headers=headers)
+
+
+async def _stream(job: DraftCall, request: Request, ping_s: float) -> Response:
+    feed = Feed(job.chunks())
+    try:
+        settled = feed.settle(lambda _: True, grace_s=min(GRACE_S, ping_s))
+        has_begun = await or_gone(request, settled)
+    except ModelError as error:
+        job.book(None, error)
+        await feed.close()
+        raise
     except BaseException:
         await feed.close()
         raise
-    counter.inc()
+    job.count()
     return EventStream(
-        _frames(feed, off, services.settings.ping_s), close=feed.close, headers=headers
+        to_the_end(_frames(job, feed, ping_s, has_begun=has_begun)),
+        close=feed.close,
+        headers={"x-revision-id": job.revision_id},
     )
 
 
-async def _pieces(
-    services: Services, body: ChatRequest, choice: Choice, call: Call
-) -> AsyncGenerator[bytes, None]:
-    """Yield an empty piece when the upstream has said 200, then its bytes."""
-    async with services.writer(choice.model).relay(_payload(services, body), call) as relayed:
-        yield b""
-        async for piece in _body(relayed, stream=body.stream):
-            yield piece
-
-
-async def _body(relayed: Relayed, *, stream: bool) -> AsyncIterator[bytes]:
-    async for piece in sse.frames(relayed.body) if stream else relayed.body:
-        yield piece
-
-
-async def _whole(source: AsyncGenerator[bytes, None], off: Mapping[str, Json]) -> dict[str, Json]:
-    try:
-        answer: object = orjson.loads(b"".join([piece async for piece in source]))
-    except orjson.JSONDecodeError:
-        raise MalformedReply("the model server's reply is not JSON") from None
-    if not isinstance(answer, dict):
-        raise MalformedReply("the model server's reply is not an object")
-    return {**answer, "revision": off}
-
-
 async def _frames(
-    feed: Feed[bytes], off: Mapping[str, Json], ping_s: float
-) -> AsyncIterator[bytes]:
-    finished = False
+    job: DraftCall, feed: Feed[Chunk], ping_s: float, *, has_begun: bool
+) -> AsyncGenerator[bytes, None]:
+    options = job.body.stream_options
+    told = DraftStream(
+        job.head("chat.completion.chunk"),
+        job.off,
+        include_usage=options is not None and options.include_usage,
+    )
+    failed: ModelError | None = None
     try:
-        async for piece in feed.items(ping_s=ping_s):
-            if piece is None:
-                yield comment("waiting")
-            elif sse.data_of(piece) == sse.DONE:
-                break
-            elif _FINISH.search(piece):
-                finished = True
-                yield _extended(piece, off)
-            elif b'"error"' in piece and "choices" not in _opened(piece):
-                raise MalformedReply("the model server reported an error inside the stream")
-            elif piece:
-                yield piece
-        if not finished:
-            raise ModelUnavailable("the model server's stream ended before the reply did")
+        if not has_begun:
+            yield comment(STAGE)
+        async for piece in _told(feed, told, ping_s):
+            yield piece
     except ModelError as error:
-        yield frame(api_error(error).to_wire())
-    yield DONE
+        failed = error
+        raise
+    finally:
+        job.book(told.usage, failed)
 
 
-def _extended(piece: bytes, off: Mapping[str, Json]) -> bytes:
-    return frame({**_opened(piece), "revision": off})
-
-
-def _opened(piece: bytes) -> dict[str, Json]:
+async def _told(feed: Feed[Chunk], told: DraftStream, ping_s: float) -> AsyncGenerator[bytes, None]:
     try:
-        chunk: object = orjson.loads(sse.data_of(piece))
-    except orjson.JSONDecodeError:
-        raise MalformedReply("the model server sent a frame that is not JSON") from None
-    if not isinstance(chunk, dict):
-        raise MalformedReply("the model server sent a frame that is not an object")
-    return chunk
-
-
-def _payload(services: Services, body: ChatRequest) -> dict[str, Json]:
-    sent: dict[str, Json] = body.model_dump(mode="json", exclude_unset=True, exclude={"revision"})
-    sent["messages"] = [turn.to_wire() for turn in merge_system(body.turns())]
-    if body.answer_length() is None and services.answer_max_tokens is not None:
-        sent["max_tokens"] = services.answer_max_tokens
-    return sent
+        async for chunk in feed.items(patience=lambda: CLOSE_S if told.closing else ping_s):
+            if chunk is not None:
+                pieces = told.tell(chunk)
+            elif told.closing:
+                pieces = told.close()
+            else:
+                pieces = iter((comment(STAGE),))
+            for piece in pieces:
+                yield piece
+    except ModelError:
+        if not told.complete:
+            raise
+    for piece in told.end():
+        yield piece

@@ -1,7 +1,9 @@
 """The response bodies: OpenAI's forms with the `revision` extension."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
 from typing import get_args
+
+import orjson
 
 from models.messages import Completion, Json, Usage
 from revision.calls import Step, total_usage, usage_by_step
@@ -9,10 +11,11 @@ from revision.critique import Critique
 from revision.events import Critiqued, Decided, Event, Explained, Found
 from revision.policy import Mode
 from revision.review import Review, StopReason
+from server.citations import annotations
 from server.errors import ReviewDegraded
+from server.exposed import exposed, under_both_names
 from server.job import Job
 
-FINISH_REASONS = frozenset({"stop", "length", "tool_calls", "content_filter", "function_call"})
 NOTICE = "\n\nNote: this answer was not fully checked against clinical criteria. ({})"
 _WHY = {
     "deadline": "There was not enough time.",
@@ -34,9 +37,11 @@ def answer_of(job: Job, review: Review) -> Completion:
         return best
     if policy == "error":
         raise ReviewDegraded
-    if job.steps.case.options.wants_json:
+    if job.steps.case.options.wants_json or _is_json(best.text):
         return best
     why = _WHY.get(review.stop_reason, "An important criterion is still not met.")
+    if job.calls.limits and review.status == "unreviewed":
+        why = "The conversation is too long."
     return Completion(
         text=best.text + NOTICE.format(why),
         finish_reason=best.finish_reason,
@@ -46,7 +51,7 @@ def answer_of(job: Job, review: Review) -> Completion:
     )
 
 
-def completion_body(job: Job, review: Review, events: Iterable[Event]) -> dict[str, Json]:
+def completion_body(job: Job, review: Review, events: Collection[Event]) -> dict[str, Json]:
     """Return the chat completion.
 
     Raises:
@@ -61,11 +66,13 @@ def completion_body(job: Job, review: Review, events: Iterable[Event]) -> dict[s
         message["content"] = None if answer.refusal and not answer.text else answer.text
         message["refusal"] = answer.refusal or None
     if job.exposes_reasoning:
-        message["reasoning"] = message["reasoning_content"] = review.draft.answer.text
+        message |= under_both_names(exposed(review.draft.answer))
+    if job.cites:
+        message["annotations"] = annotations(job, review, answer, events)
     choice: dict[str, Json] = {
         "index": 0,
         "message": message,
-        "finish_reason": finish_reason(answer),
+        "finish_reason": answer.finish_reason,
         "logprobs": None,
     }
     return {
@@ -83,17 +90,21 @@ def completion_body(job: Job, review: Review, events: Iterable[Event]) -> dict[s
 def revision_body(kind: str, job: Job, review: Review, events: Iterable[Event]) -> dict[str, Json]:
     """Return the answer of `/v1/critiques` and `/v1/revisions`.
 
+    A critique is wanted most where the answer is bad: it comes whatever the operator wants of
+    degraded answers, and the caller's answer comes back untouched.
+
     Raises:
-        ReviewDegraded: as `answer_of`.
+        ReviewDegraded: as `answer_of`, for a revision.
 
     """
+    given = review.draft.answer
     return {
         "id": job.revision_id,
         "object": kind,
         "created": job.created,
         "model": job.model,
         "system_fingerprint": job.fingerprint,
-        "answer": answer_of(job, review).text,
+        "answer": (given if kind == "critique" else answer_of(job, review)).text,
         "revision": extension(job, review, events),
         "usage": usage_body(total_usage(job.calls.records)),
     }
@@ -118,6 +129,7 @@ def extension(job: Job, review: Review, events: Iterable[Event]) -> dict[str, Js
             for hit in (found.principles if found else ())
         ],
         "criteria": _criteria(review),
+        "limits": list(job.calls.limits),
         "usage": _usage_by_step(job),
     }
     if job.trace:
@@ -127,7 +139,10 @@ def extension(job: Job, review: Review, events: Iterable[Event]) -> dict[str, Js
 
 def _usage_by_step(job: Job) -> dict[str, Json]:
     """Return what each step has cost; empty for a step that made no call."""
-    spent = usage_by_step(job.calls.records)
+    return _by_step(usage_by_step(job.calls.records))
+
+
+def _by_step(spent: Mapping[Step, Usage]) -> dict[str, Json]:
     return {
         step: {
             "prompt_tokens": spent[step].prompt_tokens,
@@ -139,8 +154,13 @@ def _usage_by_step(job: Job) -> dict[str, Json]:
     }
 
 
-def off_extension(revision_id: str, mode: Mode, reason: StopReason) -> dict[str, Json]:
-    """Return the extension of an answer that is not reviewed: not asked for, or no answer."""
+def off_extension(
+    revision_id: str, mode: Mode, reason: StopReason, usage: Usage | None = None
+) -> dict[str, Json]:
+    """Return the extension of an answer that is not reviewed: not asked for, or no answer.
+
+    `usage` is what it has cost, where that is known.
+    """
     return {
         "id": revision_id,
         "status": "off",
@@ -151,7 +171,8 @@ def off_extension(revision_id: str, mode: Mode, reason: StopReason) -> dict[str,
         "score": {"draft": None, "final": None},
         "principles": [],
         "criteria": [],
-        "usage": {},
+        "limits": [],
+        "usage": _by_step({} if usage is None else {"draft": usage}),
     }
 
 
@@ -162,14 +183,16 @@ def usage_body(usage: Usage) -> dict[str, Json]:
         "completion_tokens": usage.completion_tokens,
         "total_tokens": usage.total_tokens,
         "prompt_tokens_details": {"cached_tokens": usage.cached_tokens},
+        "completion_tokens_details": {"reasoning_tokens": usage.reasoning_tokens},
     }
 
 
-def finish_reason(answer: Completion) -> str:
-    """Return the finish reason in OpenAI's vocabulary; clients reject any other."""
-    if answer.tool_calls:
-        return "tool_calls"
-    return answer.finish_reason if answer.finish_reason in FINISH_REASONS else "stop"
+def _is_json(text: str) -> bool:
+    """Return whether a program rather than a person reads the text."""
+    try:
+        return isinstance(orjson.loads(text), dict | list)
+    except orjson.JSONDecodeError:
+        return False
 
 
 def _score(critique: Critique | None) -> float | None:

@@ -1,4 +1,7 @@
-"""`/healthz`, `/readyz`, `/metrics`, `/version`: for those who run the gateway; no key needed."""
+"""`/healthz`, `/readyz`, `/metrics`, `/version`: for those who run the gateway; no key needed.
+
+Load balancers probe with HEAD as often as with GET, so both are served.
+"""
 
 from fastapi import APIRouter
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
@@ -15,12 +18,17 @@ from server.version import package_version
 router = APIRouter()
 
 
+@router.api_route(
+    "/health", methods=["GET", "HEAD"], include_in_schema=False
+)  # as vLLM's is called
+@router.head("/healthz", include_in_schema=False)
 @router.get("/healthz", response_model=None)
 async def healthz() -> Response:
     """Say that the process lives; touches nothing else."""
     return PlainTextResponse("ok")
 
 
+@router.head("/readyz", include_in_schema=False)
 @router.get("/readyz", response_model=None)
 async def readyz(services: Wired) -> Response:
     """Say whether a reviewed answer can be had now, and if not, why."""
@@ -45,12 +53,14 @@ async def readyz(services: Wired) -> Response:
     return JsonResponse(body, status_code=200 if ready else 503)
 
 
+@router.head("/metrics", include_in_schema=False)
 @router.get("/metrics", response_model=None)
 async def metrics(services: Wired) -> Response:
     """Show the metrics in Prometheus' text form."""
     return Response(generate_latest(services.metrics.registry), media_type=CONTENT_TYPE_LATEST)
 
 
+@router.head("/version", include_in_schema=False)
 @router.get("/version", response_model=None)
 async def version(services: Wired) -> Response:
     """Show what this gateway is made of."""

@@ -13,6 +13,7 @@ from server.version import PACKAGE
 router = APIRouter()
 
 
+@router.head("/v1/models", include_in_schema=False)
 @router.get("/v1/models", response_model=None)
 async def list_models(services: Wired) -> Response:
     """List the ids that a request may name."""
@@ -20,6 +21,7 @@ async def list_models(services: Wired) -> Response:
     return JsonResponse({"object": "list", "data": data})
 
 
+@router.head("/v1/models/{model_id:path}", include_in_schema=False)
 @router.get("/v1/models/{model_id:path}", response_model=None)
 async def show_model(model_id: str, services: Wired) -> Response:
     """Show one of them."""

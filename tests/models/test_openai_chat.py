@@ -15,7 +15,7 @@ from models.errors import (
     ModelTimeout,
     ModelUnavailable,
 )
-from models.messages import Call, Completion, Delta, Message
+from models.messages import Call, Completion, Delta, Message, Usage
 from models.openai_chat import OpenAIChatModel
 from models.openai_http import OpenAIServer
 from models.yes_no import yes_probability
@@ -216,12 +216,23 @@ async def test_the_models_on_offer_are_listed(server: OpenAIServer, vllm: FakeVL
 
 
 FAULTS = [
+    pytest.param(Status(status=202), MalformedReply, 1, id="202"),
+    pytest.param(Status(status=204, body=b""), MalformedReply, 1, id="204"),
+    pytest.param(Status(status=206), MalformedReply, 1, id="206"),
+    pytest.param(Status(status=300), MalformedReply, 1, id="300"),
+    pytest.param(Status(status=304, body=b""), MalformedReply, 1, id="304"),
     pytest.param(Status(status=400), ModelRejected, 1, id="400"),
     pytest.param(Status(status=401), ModelRejected, 1, id="401"),
     pytest.param(Status(status=404), ModelRejected, 1, id="404"),
     pytest.param(Status(status=422), ModelRejected, 1, id="422"),
+    pytest.param(Status(status=501), ModelRejected, 1, id="501"),
+    pytest.param(Status(status=408), ModelTimeout, 1, id="408"),
+    pytest.param(Status(status=409), ModelUnavailable, 2, id="409"),
+    pytest.param(Status(status=413), ContextOverflow, 1, id="413"),
     pytest.param(overflow(), ContextOverflow, 1, id="overflow"),
     pytest.param(Status(status=429), ModelOverloaded, 2, id="429"),
+    pytest.param(Status(status=529), ModelOverloaded, 2, id="529"),
+    pytest.param(Status(status=520), ModelUnavailable, 2, id="520"),
     pytest.param(
         Status(status=503, headers={"retry-after": "0.01"}), ModelOverloaded, 2, id="503 busy"
     ),
@@ -424,7 +435,7 @@ async def test_leaving_a_stream_closes_its_connection(model: OpenAIChatModel, vl
 
 async def test_a_redirect_is_not_followed(model: OpenAIChatModel, vllm: FakeVLLM):
     vllm.script["draft"] = Status(status=307, headers={"location": f"{vllm.url}/chat/completions"})
-    with pytest.raises(ModelRejected):
+    with pytest.raises(MalformedReply):
         await model.complete(ask())
     assert len(vllm.of("draft")) == 1
 
@@ -519,3 +530,29 @@ async def test_a_replica_that_takes_no_connection_is_replaced_within_one_call(
             talks = [f"talk-{number}" for number in range(8)]
             replies = [await model.complete(ask(affinity=talk)) for talk in talks]
             assert {reply.text for reply in replies} == {DRAFT}
+
+
+async def test_a_stream_that_the_server_gave_up_on_is_no_reply(
+    model: OpenAIChatModel, vllm: FakeVLLM
+):
+    vllm.script["draft"] = Answer(text="Take two of", finish_reason="abort")
+    with pytest.raises(ModelUnavailable) as caught:
+        await streamed(model, ask())
+    assert caught.value.spent.completion_tokens == 4
+
+
+async def test_reasoning_inside_a_streamed_answer_is_told_apart(
+    model: OpenAIChatModel, vllm: FakeVLLM
+):
+    vllm.script["draft"] = Answer(text="<think>Which of them? </think> Rest in bed.")
+    said, whole = await streamed(model, ask())
+    assert (said, whole.text, whole.reasoning) == ("Rest in bed.",) * 2 + ("Which of them? ",)
+
+
+async def test_a_broken_stream_still_says_what_it_has_cost(model: OpenAIChatModel, vllm: FakeVLLM):
+    spent = b'{"choices": [], "usage": {"prompt_tokens": 9, "completion_tokens": 4}}'
+    for end in (b"", b'data: {"error": "x"}\n\n', b"data: nothing\n\n"):
+        vllm.script["draft"] = Raw(writes=(b"data: " + spent + b"\n\n" + end,), content_type=SSE)
+        with pytest.raises(ModelError) as caught:
+            await streamed(model, ask())
+        assert caught.value.spent == Usage(prompt_tokens=9, completion_tokens=4)

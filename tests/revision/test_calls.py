@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from models.errors import ModelTimeout, ModelUnavailable
+from models.errors import MalformedReply, ModelTimeout, ModelUnavailable
 from models.messages import Call, Completion, Delta, Message, Usage
 from models.scripted import ScriptedModel
 from revision.calls import Calls, total_usage, usage_by_step
@@ -96,3 +96,13 @@ async def test_each_call_gets_a_seed_of_its_own_and_the_same_one_every_time():
     assert len(set(await seeds(7))) == 3
     assert await seeds(7) != await seeds(8)
     assert await seeds(None) == [None, None, None]
+
+
+async def test_a_failed_call_costs_what_the_server_said():
+    spent = Usage(prompt_tokens=100, completion_tokens=50)
+    calls = calls_of(ScriptedModel({"draft": [MalformedReply("odd", spent=spent)] * 2}))
+    with pytest.raises(MalformedReply):
+        await calls.write("draft", CALL)
+    with pytest.raises(MalformedReply):
+        _ = [piece async for piece in calls.stream("draft", CALL)]
+    assert total_usage(calls.records) == spent + spent

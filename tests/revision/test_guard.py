@@ -149,3 +149,11 @@ def test_a_number_that_is_no_emergency_number_may_go(dose):
     draft = f"{DRAFT} The value was {dose} then."
     candidate = f"{DRAFT} The value was high then, which matters."
     assert objection(said(draft), said(candidate), asked(), PROSE) is None
+
+
+def test_a_revision_that_a_filter_cut_is_refused_unless_the_draft_was_too():
+    cut = said("Rest in a dark room and drink water.", "content_filter")
+    whole = said("Rest in a dark room.")
+    assert objection(whole, cut, asked(), PROSE) == "cut by a filter"
+    draft = said("Rest in a dark room", "content_filter")
+    assert objection(draft, cut, asked(), PROSE) is None

@@ -131,6 +131,15 @@ async def test_an_empty_draft_is_asked_for_again_once():
         await World({"draft": ["", "\n"]}, [A]).review()
 
 
+async def test_an_empty_draft_is_asked_for_again_with_another_seed():
+    options = AnswerOptions(seed=5)
+    world = World({"draft": [" ", "[A] words"]}, [A], options=options, seed=5)
+    await world.run()
+    first, second = (call.seed for call in world.asked("draft"))
+    assert first == 5
+    assert second not in {None, 5}
+
+
 async def test_a_critical_criterion_is_never_lost():
     criteria = [criterion("A", points=1, critical=True), criterion("B", points=10)]
     world = World({"draft": ["[A] safe"], "revise": ["[B] worth more"]}, criteria)

@@ -1,3 +1,5 @@
+import asyncio
+
 import pytest
 
 from models.errors import ModelError, ModelUnavailable
@@ -13,9 +15,12 @@ class Upstream:
         self.names: tuple[str, ...] | None = names
         self.asked = 0
         self.now = 50.0
+        self.answers = asyncio.Event()
+        self.answers.set()
 
     async def __call__(self) -> tuple[ModelCard, ...]:
         self.asked += 1
+        await self.answers.wait()
         if self.names is None:
             raise ModelUnavailable("the model server cannot be reached")
         return tuple(ModelCard(id=name, max_model_len=4096) for name in self.names)
@@ -75,7 +80,7 @@ async def test_the_upstream_is_asked_again_only_when_the_list_is_old():
     upstream = Upstream("m")
     catalog = upstream.catalog()
     await catalog.cards()
-    upstream.names = ("m", "new")
+    upstream.names = ("new",)
     upstream.now += FRESH_S - 1
     with pytest.raises(UnknownModel):
         await catalog.resolve("new")
@@ -83,6 +88,43 @@ async def test_the_upstream_is_asked_again_only_when_the_list_is_old():
     upstream.now += 2
     assert (await catalog.resolve("new")).model == "new"
     assert upstream.asked == 2
+    with pytest.raises(UnknownModel):
+        await catalog.resolve("m")
+
+
+async def test_nobody_waits_for_a_model_that_was_there_a_while_ago():
+    upstream = Upstream("m")
+    catalog = upstream.catalog()
+    await catalog.cards()
+    upstream.answers.clear()
+    upstream.now += FRESH_S + 1
+    async with asyncio.timeout(1):
+        assert (await catalog.resolve("m-fast")).mode == "fast"
+    unknown = asyncio.create_task(catalog.resolve("new"))
+    await asyncio.sleep(0)
+    upstream.names = ("m", "new")
+    upstream.answers.set()
+    assert (await unknown).model == "new"
+    assert upstream.asked == 2, "one request for the list at a time"
+
+
+async def test_many_that_wait_for_the_first_list_ask_once():
+    upstream = Upstream("m")
+    catalog = upstream.catalog()
+    choices = await asyncio.gather(*(catalog.resolve("m") for _ in range(9)), catalog.check())
+    assert choices[0] == choices[8]
+    assert upstream.asked == 1
+
+
+async def test_one_that_leaves_does_not_take_the_list_from_the_others():
+    upstream = Upstream("m")
+    upstream.answers.clear()
+    catalog = upstream.catalog()
+    leaving, staying = (asyncio.create_task(catalog.resolve("m")) for _ in range(2))
+    await asyncio.sleep(0)
+    leaving.cancel()
+    upstream.answers.set()
+    assert (await staying).model == "m"
 
 
 async def test_an_upstream_that_goes_down_keeps_the_list_it_had():
@@ -92,7 +134,9 @@ async def test_an_upstream_that_goes_down_keeps_the_list_it_had():
     upstream.names = None
     upstream.now += FRESH_S + 1
     assert (await catalog.resolve("m-fast")).model == "m"
+    await asyncio.sleep(0)  # so that the upstream is asked
     assert (await catalog.resolve("m")).model == "m"
+    assert await catalog.listed()
     assert upstream.asked == 2, "a server that is down is not asked for every request"
 
 

@@ -1,7 +1,9 @@
 """A client that leaves: whatever was done for it stops within a second."""
 
 import asyncio
+import logging
 from contextlib import suppress
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -111,6 +113,31 @@ async def test_a_client_that_leaves_is_counted_as_499(gateway: Gateway, vllm: Fa
     metrics = (await gateway.get("/metrics")).body.decode()
     route = 'route="/v1/chat/completions"'
     assert f'clinalign_http_responses_total{{{route},status="499"}} 1.0' in metrics
+
+
+@pytest.mark.parametrize(
+    "path", ["/v1/chat/completions", "/v1/critiques", "/v1/revisions", "/v1/principles/search"]
+)
+async def test_a_client_that_leaves_while_it_sends_is_counted_as_499_and_is_no_fault_of_ours(
+    gateway: Gateway, path: str, caplog: pytest.LogCaptureFixture
+):
+    caplog.set_level(logging.INFO, logger="clinalign")
+    host = urlsplit(gateway.url)
+    _, writer = await asyncio.open_connection(host.hostname, host.port)
+    head = f"POST {path} HTTP/1.1\r\nhost: x\r\ncontent-length: 5000\r\n\r\n"
+    writer.write(head.encode() + b'{"model": "clinic-model", "messages": [')
+    await writer.drain()
+    gauge = gateway.services.metrics.in_flight
+    async with asyncio.timeout(2):
+        while not gauge._value.get():  # noqa: ASYNC110  # a gauge tells nobody
+            await asyncio.sleep(0.005)
+    writer.close()
+    await _nothing_in_flight(gateway)
+    metrics = (await gateway.get("/metrics")).body.decode()
+    assert f'clinalign_http_responses_total{{route="{path}",status="499"}} 1.0' in metrics
+    assert "clinalign_clients_gone_total 1.0" in metrics
+    assert "unhandled" not in caplog.text
+    assert not [one for one in caplog.records if one.levelno >= logging.ERROR]
 
 
 async def test_clients_that_left_are_counted(gateway: Gateway, vllm: FakeVLLM):

@@ -182,6 +182,7 @@ async def test_a_conversation_that_is_too_long_is_told_so(gateway: Gateway, vllm
         ({"answer": "x", "revision": {"mode": "draft"}}, "revision.mode"),
         ({"answer": "x", "model": f"{MODEL}-draft"}, "revision.mode"),
         ({"answer": "x", "chat_template": CANARY}, "chat_template"),
+        ({"answer": "x", "response_format": CANARY}, "response_format"),
     ],
 )
 async def test_a_review_that_cannot_be_made_is_told_where(
@@ -209,4 +210,21 @@ async def test_a_conversation_may_end_in_a_tool_s_result(gateway: Gateway):
         {"role": "tool", "tool_call_id": "1", "content": "7"},
     ]
     reply = await gateway.chat("fast", messages=messages)
+    assert (reply.status, reply.text) == (200, DRAFT)
+
+
+@pytest.mark.parametrize("role", ["system", "developer"])
+async def test_instructions_may_come_after_the_question(
+    gateway: Gateway, vllm: FakeVLLM, role: str
+):
+    messages = [{"role": "user", "content": QUESTION}, {"role": role, "content": "Be brief."}]
+    reply = await gateway.chat(messages=messages)
+    assert (reply.status, reply.revision["status"] != "off") == (200, True)
+    roles = [turn["role"] for turn in vllm.of("draft")[0].body["messages"]]
+    assert roles == ["system", "user"]
+
+
+async def test_an_offered_upgrade_costs_no_body(gateway: Gateway):
+    upgrade = {"Connection": "Upgrade, HTTP2-Settings", "Upgrade": "h2c", "HTTP2-Settings": "AAMA"}
+    reply = await gateway.post(CHAT, asking("draft"), **upgrade)
     assert (reply.status, reply.text) == (200, DRAFT)

@@ -33,6 +33,7 @@ KEYS = {
     "score",
     "principles",
     "criteria",
+    "limits",
     "usage",
 }
 CRITERION_KEYS = {"criterion", "principle", "points", "critical", "draft", "final"}
@@ -392,6 +393,55 @@ async def test_instructions_amid_the_conversation_reach_the_model_first(
         assert draft.body["messages"][0] == {"role": "system", "content": "Be kind.\n\nBe brief."}
 
 
+ASKED_TOOLS = [
+    {"role": "user", "content": QUESTION},
+    {"role": "assistant", "content": None, "tool_calls": [TOOL, {**TOOL, "id": "call_2"}]},
+    {"role": "tool", "tool_call_id": "call_2", "content": "at most 3 g a day"},
+    {"role": "tool", "tool_call_id": "call_1", "content": "up to 4 g a day"},
+]
+
+
+@pytest.mark.parametrize("mode", ["fast", "standard", "thorough"])
+async def test_prose_after_tool_results_is_reviewed_and_every_step_sees_the_results(
+    gateway: Gateway, vllm: FakeVLLM, mode: str
+):
+    vllm.script["judge"] = lacks(SIGNS, unless="stiff neck")
+    asked = {
+        "messages": ASKED_TOOLS,
+        "tools": TOOLS,
+        "tool_choice": "auto",
+        "parallel_tool_calls": False,
+    }
+    whole = await gateway.chat(mode, **asked)
+    assert whole.outcome == ("revised", "all_met")
+    assert (await gateway.stream(mode, **asked)).revision["status"] == "revised"
+    steps = {one.step for one in vllm.requests}
+    assert {"draft", "judge", "merge" if mode == "thorough" else "revise"} <= steps
+    for request in vllm.requests:
+        assert request.body["messages"][: len(ASKED_TOOLS)] == ASKED_TOOLS, request.step
+    assert all(one.body["tools"] == TOOLS for one in vllm.of("draft"))
+
+
+@pytest.mark.parametrize("step", ["revise", "merge"])
+async def test_a_revision_is_asked_for_without_any_of_the_tool_options(
+    gateway: Gateway, vllm: FakeVLLM, step: str
+):
+    vllm.script["judge"] = lacks(SIGNS, unless="stiff neck")
+    options = {"tools": TOOLS, "tool_choice": "auto", "parallel_tool_calls": True, "top_p": 0.9}
+    await gateway.chat("thorough" if step == "merge" else "standard", **options)
+    sent = vllm.of(step)[0].body
+    assert not {"tools", "tool_choice", "parallel_tool_calls"} & sent.keys()
+    assert sent["top_p"] == 0.9
+    assert vllm.of("draft")[0].body.items() >= options.items()
+
+
+async def test_a_draft_that_calls_tools_waits_for_no_other(gateway: Gateway, vllm: FakeVLLM):
+    vllm.script |= {"draft": TOOL_DRAFT, "draft-2": Hang(), "draft-3": Hang()}
+    reply = await gateway.chat("thorough", tools=TOOLS, revision={"deadline_ms": 5000})
+    assert reply.outcome == ("off", "bypass")
+    await vllm.idle(within=1)
+
+
 async def test_a_draft_that_calls_tools_is_handed_on_whole(gateway: Gateway, vllm: FakeVLLM):
     vllm.script["draft"] = TOOL_DRAFT
     reply = await gateway.chat(tools=TOOLS)
@@ -433,7 +483,8 @@ async def test_a_degraded_answer_is_marked_noted_or_withheld(
     open_gateway: Opener, vllm: FakeVLLM, script: dict[str, Rule], status: str, why: str
 ):
     vllm.script = dict(script)
-    wishes = {"revision": {"deadline_ms": 600}}
+    # Short only where time is to run out: a busy machine needs more for the other reasons.
+    wishes = {"revision": {"deadline_ms": 600 if "time" in why else 20_000}}
     mark = await (await open_gateway(on_degraded="mark")).chat(**wishes)
     assert (mark.revision["status"], mark.text) == (status, DRAFT)
 
@@ -446,6 +497,7 @@ async def test_a_degraded_answer_is_marked_noted_or_withheld(
     withholding = await open_gateway(on_degraded="error")
     refused = await withholding.chat(**wishes)
     assert (refused.status, refused.error["code"]) == (502, "review_degraded")
+    assert refused.headers["x-revision-id"].startswith("rev_")
     assert DRAFT.encode() not in refused.body
     stream = await withholding.stream(**wishes)
     assert stream.text == ""
@@ -547,8 +599,39 @@ async def test_a_draft_cut_short_says_so(gateway: Gateway, vllm: FakeVLLM):
 
 
 async def test_a_finish_reason_that_no_client_knows_becomes_stop(gateway: Gateway, vllm: FakeVLLM):
-    vllm.script["draft"] = Answer(text=DRAFT, finish_reason="abort")
+    vllm.script["draft"] = Answer(text=DRAFT, finish_reason="eos")
     assert (await gateway.chat()).json["choices"][0]["finish_reason"] == "stop"
+
+
+@pytest.mark.parametrize("expose", [None, "reasoning"])
+async def test_a_draft_that_the_model_server_gave_up_on_is_no_answer(
+    gateway: Gateway, vllm: FakeVLLM, expose: str | None
+):
+    vllm.script["draft"] = Answer(text="Take two of the", finish_reason="abort")
+    whole = await gateway.chat(revision={"expose": expose})
+    assert (whole.status, whole.error["code"]) == (503, "upstream_unavailable")
+    stream = await gateway.stream("thorough", revision={"expose": expose})
+    assert stream.text == f"{DRAFT} Sleep enough.", "another draft serves"
+
+
+@pytest.mark.parametrize("reason", ["length", "content_filter", "stop", "tool_calls"])
+async def test_tool_calls_keep_the_reason_that_they_ended_with(
+    gateway: Gateway, vllm: FakeVLLM, reason: str
+):
+    vllm.script["draft"] = Answer(tool_calls=(TOOL,), finish_reason=reason)
+    reply = await gateway.chat(tools=TOOLS)
+    assert reply.json["choices"][0]["finish_reason"] == reason
+    assert reply.outcome == ("off", "bypass")
+    stream = await gateway.stream(tools=TOOLS)
+    assert stream.finishing[0]["choices"][0]["finish_reason"] == reason
+
+
+async def test_a_revision_that_a_filter_cut_is_not_taken(gateway: Gateway, vllm: FakeVLLM):
+    vllm.script["judge"] = lacks(SIGNS, unless="stiff neck")
+    vllm.script["revise"] = Answer(text=REVISED, finish_reason="content_filter")
+    reply = await gateway.chat(revision={"include": ["trace"]})
+    assert (reply.text, reply.outcome) == (DRAFT, ("kept_draft", "no_gain"))
+    assert reply.revision["trace"]["edits"][0]["objection"] == "cut by a filter"
 
 
 async def test_a_cut_draft_is_made_again(gateway: Gateway, vllm: FakeVLLM):

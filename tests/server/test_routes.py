@@ -1,5 +1,6 @@
 """The other routes, and what may not be found in metrics and logs."""
 
+import asyncio
 import logging
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,7 +12,7 @@ from retrieval.retriever import Retriever
 from server.log import configure
 from server.shelf import Shelf
 from tests.fakes.embedder import HashingEmbedder
-from tests.fakes.library import DOSE, QUESTION, SIGNS, open_library, write_library
+from tests.fakes.library import DOSE, HARM, QUESTION, SIGNS, open_library, write_library
 from tests.fakes.vllm import (
     DRAFT,
     MODEL,
@@ -58,6 +59,85 @@ async def test_a_revision_mends_the_answer_that_the_caller_has(gateway: Gateway,
     assert not vllm.of("draft")
 
 
+@pytest.mark.parametrize("setting", ["mark", "notice", "error"])
+@pytest.mark.parametrize("answer", [DRAFT, '{"advice": "Rest."}'])
+async def test_a_critique_comes_whatever_is_done_with_degraded_answers(
+    open_gateway: Opener, vllm: FakeVLLM, setting: str, answer: str
+):
+    vllm.script["judge"] = lacks(HARM)
+    gateway = await open_gateway(on_degraded=setting)
+    reply = await gateway.post("/v1/critiques", answered(answer))
+    assert (reply.status, reply.json["answer"]) == (200, answer)
+    assert reply.outcome == ("kept_draft", "max_rounds")
+    assert reply.headers["x-revision-status"] == "kept_draft"
+
+
+async def test_a_degraded_revision_is_noted_but_never_inside_json(
+    open_gateway: Opener, vllm: FakeVLLM
+):
+    vllm.script |= {"judge": lacks(HARM), "revise": Status(status=400)}
+    noting = await open_gateway(on_degraded="notice")
+    noted = (await noting.post("/v1/revisions", answered())).json["answer"]
+    assert noted.startswith(DRAFT)
+    assert noted != DRAFT
+    for text in ('{"advice": "Rest."}', '["Rest."]'):
+        reply = await noting.post("/v1/revisions", answered(text))
+        assert reply.json["answer"] == text
+    withholding = await open_gateway(on_degraded="error")
+    refused = await withholding.post("/v1/revisions", answered())
+    assert (refused.status, refused.error["code"]) == (502, "review_degraded")
+
+
+async def test_a_revision_is_written_as_the_options_say(gateway: Gateway, vllm: FakeVLLM):
+    vllm.script["judge"] = lacks(SIGNS, unless="stiff neck")
+    options = {"temperature": 0.2, "max_tokens": 99, "stop": ["END"], "top_p": 0.5}
+    reply = await gateway.post("/v1/revisions", answered(**options, seed=3, user="somebody"))
+    assert reply.outcome == ("revised", "all_met")
+    sent = vllm.of("revise")[0].body
+    assert sent.items() >= options.items()
+    assert "answer" not in sent
+    assert "user" not in sent
+    seeds = {one.body.get("seed") for one in vllm.requests}
+    assert None not in seeds
+
+
+async def test_a_revision_of_json_stays_json(gateway: Gateway, vllm: FakeVLLM):
+    vllm.script["judge"] = lacks(SIGNS, unless="stiff neck")
+    asked = answered('{"advice": "Rest."}', response_format={"type": "json_object"})
+    reply = await gateway.post("/v1/revisions", asked)
+    assert reply.json["answer"] == '{"advice": "Rest."}'
+    assert reply.outcome == ("kept_draft", "no_gain")
+    assert vllm.of("revise")[0].body["response_format"] == {"type": "json_object"}
+
+
+@pytest.mark.parametrize("path", ["/v1/critiques", "/v1/revisions"])
+@pytest.mark.parametrize(
+    ("name", "value", "code"),
+    [
+        ("stream", True, "unsupported_parameter"),
+        ("n", 2, "unsupported_parameter"),
+        ("logprobs", True, "unsupported_parameter"),
+        (
+            "tools",
+            [{"type": "function", "function": {"name": "f"}}],
+            "unsupported_parameter",
+        ),
+        ("temperature", 9, None),
+        ("max_tokens", 0, None),
+    ],
+)
+async def test_what_a_review_cannot_heed_is_refused(
+    gateway: Gateway, vllm: FakeVLLM, path: str, name: str, value: object, code: str | None
+):
+    reply = await gateway.post(path, answered(**{name: value}))
+    error = reply.error
+    assert (reply.status, error["param"]) == (400, name)
+    assert code in {None, error["code"]}
+    assert vllm.requests == []
+    for harmless in ({"stream": False}, {"n": 1}, {"tools": None}):
+        assert (await gateway.post(path, answered(**harmless))).status == 200
+
+
 async def test_principles_are_listed_and_shown_as_in_their_file(
     gateway: Gateway, library: Retriever
 ):
@@ -85,6 +165,13 @@ async def test_principles_are_found_best_first(gateway: Gateway):
     assert scores == sorted(scores, reverse=True)
 
 
+async def test_a_search_without_a_number_finds_as_many_as_usual(gateway: Gateway):
+    body = {"query": f"{DOSE} paracetamol ibuprofen"}
+    found = await gateway.post("/v1/principles/search", {**body, "k": None})
+    assert found.status == 200
+    assert found.json == (await gateway.post("/v1/principles/search", body)).json
+
+
 async def test_each_model_is_listed_in_four_modes(gateway: Gateway):
     listed = (await gateway.get("/v1/models")).json["data"]
     ids = [one["id"] for one in listed]
@@ -92,9 +179,67 @@ async def test_each_model_is_listed_in_four_modes(gateway: Gateway):
     assert (await gateway.get(f"/v1/models/{MODEL}-fast")).json == listed[1]
 
 
+async def test_a_model_list_that_hangs_ends_the_first_request_in_time(
+    gateway: Gateway, vllm: FakeVLLM, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("models.openai_http.MODELS_S", 0.2)
+    vllm.models_reply = Hang()
+    reply = await gateway.chat(revision={"deadline_ms": 600_000})
+    assert (reply.status, reply.error["code"]) == (504, "upstream_timeout")
+
+
+async def test_a_model_list_that_hangs_holds_up_no_request_for_a_model_that_is_known(
+    gateway: Gateway, vllm: FakeVLLM, monkeypatch: pytest.MonkeyPatch
+):
+    await gateway.chat()
+    monkeypatch.setattr("server.catalog.FRESH_S", 0.0)
+    vllm.models_reply = Hang()
+    async with asyncio.timeout(3):
+        replies = await asyncio.gather(*(gateway.chat("fast") for _ in range(5)))
+    assert {reply.status for reply in replies} == {200}
+
+
 async def test_a_model_with_a_slash_in_its_name_is_shown(gateway: Gateway, vllm: FakeVLLM):
     vllm.models = ["org/model"]
     assert (await gateway.get("/v1/models/org/model-draft")).json["id"] == "org/model-draft"
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/health", "/healthz", "/readyz", "/version", "/metrics", "/v1/models", f"/v1/models/{MODEL}"],
+)
+async def test_what_is_probed_answers_head_like_get_without_a_body(gateway: Gateway, path: str):
+    head, get = await gateway.request("HEAD", path), await gateway.get(path)
+    assert (head.status, head.body) == (200, b"") != (get.status, get.body)
+    assert head.headers["content-type"] == get.headers["content-type"]
+    assert (await gateway.request("HEAD", CHAT)).status == 405
+
+
+async def test_head_of_a_model_that_is_not_there_is_404(gateway: Gateway):
+    reply = await gateway.request("HEAD", "/v1/models/other")
+    assert (reply.status, reply.body) == (404, b"")
+
+
+@pytest.mark.parametrize(
+    "path", ["/healthz/", "/readyz/", "/version/", "/metrics/", "/v1/models/", "/v1/principles/"]
+)
+async def test_a_slash_at_the_end_of_a_path_is_ignored(gateway: Gateway, path: str):
+    slashed = await gateway.request("GET", path, allow_redirects=False)
+    assert slashed.status == 200
+    if path != "/metrics/":
+        assert slashed.body == (await gateway.get(path[:-1])).body
+
+
+async def test_a_conversation_is_never_redirected(gateway: Gateway):
+    host = {"host": "evil.example"}
+    for path in (f"{CHAT}/", "/v1/critiques/", "/v1/principles/search/"):
+        reply = await gateway.request(
+            "POST", path, json=answered(query="fever"), headers=host, allow_redirects=False
+        )
+        assert reply.status in {200, 400}
+        assert "location" not in reply.headers
+        twice = await gateway.request("POST", f"{path}/", json={}, allow_redirects=False)
+        assert (twice.status, twice.error["code"]) == (404, "not_found")
 
 
 async def test_health_needs_nothing(open_gateway: Opener, vllm: FakeVLLM, tmp_path: Path):
@@ -173,6 +318,20 @@ async def test_not_ready_while_the_model_server_gives_no_models(
     assert (refused.status, set(refused.json["problems"])) == (503, {"upstream"})
     vllm.models_reply = None
     assert (await gateway.get("/readyz")).status == 200
+
+
+@pytest.mark.parametrize("status", [400, 401, 404, 408, 413, 422, 429, 500, 501])
+async def test_a_list_of_models_that_is_refused_is_no_fault_of_the_clients(
+    gateway: Gateway, vllm: FakeVLLM, status: int
+):
+    vllm.models_reply = Status(status=status)
+    for reply in (
+        await gateway.get("/v1/models"),
+        await gateway.get(f"/v1/models/{MODEL}"),
+        await gateway.chat(),
+    ):
+        assert reply.status in {502, 503, 504}
+        assert reply.error["type"] == "server_error"
 
 
 async def test_not_ready_while_the_model_server_is_down(gateway: Gateway, vllm: FakeVLLM):

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from models import sse
-from server import streaming
+from server import relay, streaming
 from tests.fakes.library import SIGNS
 from tests.fakes.vllm import (
     DRAFT,
@@ -17,6 +17,7 @@ from tests.fakes.vllm import (
     Hang,
     Raw,
     Reply,
+    Rule,
     Slow,
     Status,
     Unfinished,
@@ -37,7 +38,7 @@ async def test_a_stream_is_role_then_stages_then_answer_then_one_finish_then_don
     stream = await gateway.stream()
     assert stream.headers["content-type"].startswith(SSE)
     assert stream.headers["cache-control"] == "no-cache"
-    kinds = [_kind(frame) for frame in stream.frames]
+    kinds = [kind_of(frame) for frame in stream.frames]
     squeezed = [kind for kind, before in zip(kinds, [None, *kinds], strict=False) if kind != before]
     assert squeezed == ["role", "comment", "content", "finish", "done"]
     assert kinds.count("role") == kinds.count("finish") == kinds.count("done") == 1
@@ -46,7 +47,7 @@ async def test_a_stream_is_role_then_stages_then_answer_then_one_finish_then_don
     assert not any("usage" in one for one in stream.chunks)
 
 
-def _kind(frame: bytes) -> str:
+def kind_of(frame: bytes) -> str:
     data = sse.data_of(frame)
     if not data:
         return "comment"
@@ -77,12 +78,12 @@ async def test_all_chunks_are_of_one_completion(gateway: Gateway):
 
 async def test_the_usage_chunk_comes_only_when_asked_for_and_last(gateway: Gateway):
     asked = await gateway.stream(stream_options={"include_usage": True})
-    assert [_kind(frame) for frame in asked.frames][-3:] == ["finish", "usage", "done"]
+    assert [kind_of(frame) for frame in asked.frames][-3:] == ["finish", "usage", "done"]
     assert asked.chunks[-1]["choices"] == []
     assert all(one["usage"] is None for one in asked.chunks[:-1])
     for options in (None, {}, {"include_usage": False}):
         unasked = await gateway.stream(stream_options=options)
-        assert "usage" not in [_kind(frame) for frame in unasked.frames]
+        assert "usage" not in [kind_of(frame) for frame in unasked.frames]
 
 
 async def test_the_role_comes_at_once_and_the_pings_go_on_while_the_draft_is_slow(
@@ -91,12 +92,36 @@ async def test_the_role_comes_at_once_and_the_pings_go_on_while_the_draft_is_slo
     vllm.script["draft"] = Slow(seconds=1.5, reply=DRAFT)
     gateway = await open_gateway(ping_s=0.2)
     stream = await gateway.stream()
-    assert _kind(stream.frames[0]) == "role"
+    assert kind_of(stream.frames[0]) == "role"
     assert stream.at[0] < 1
     pauses = [later - earlier for earlier, later in zip(stream.at, stream.at[1:], strict=False)]
     assert max(pauses) < 0.8
-    assert stream.comments.count("waiting") >= 3
+    assert stream.comments.count("draft 1") >= 3
     assert stream.text == DRAFT
+
+
+SLOW = {
+    "draft": ({"draft": Slow(seconds=1.0, reply=DRAFT)}, "draft 1"),
+    "both": (
+        {"draft": Slow(seconds=1.0, reply=DRAFT), "rubric": Hang()},
+        "draft 1, rubric 7",
+    ),
+    "rubric": ({"rubric": Hang()}, "rubric 7"),
+    "critique": ({"judge": Hang()}, "critique 7"),
+    "revise": ({"judge": lacks(SIGNS), "revise": Hang()}, "revise 1"),
+}
+
+
+@pytest.mark.parametrize(("script", "ping"), SLOW.values(), ids=SLOW)
+async def test_a_ping_names_the_stages_that_are_under_way(
+    open_gateway: Opener, vllm: FakeVLLM, script: dict[str, Rule], ping: str
+):
+    vllm.script = dict(script)
+    gateway = await open_gateway(ping_s=0.1)
+    # A rubric gets two fifths of the time, and a stream's first half second is silent.
+    stream = await gateway.stream(revision={"deadline_ms": 2700})
+    assert stream.comments.count(ping) >= 3
+    assert "waiting" not in stream.comments
 
 
 async def test_no_word_of_the_draft_leaves_before_it_is_accepted(gateway: Gateway, vllm: FakeVLLM):
@@ -116,6 +141,63 @@ async def test_a_client_may_see_the_draft_as_reasoning(gateway: Gateway, vllm: F
     assert stream.text == REVISED
     whole = await gateway.chat(revision={"expose": "reasoning"})
     assert whole.json["choices"][0]["message"]["reasoning"] == DRAFT
+
+
+def both_at_once(*words: str) -> Raw:
+    """A stream whose chunks say reasoning and content together."""
+    writes = [
+        json.dumps({"choices": [{"delta": {"content": text, "reasoning": f"{text}? "}}]})
+        for text in words
+    ]
+    end = json.dumps({"choices": [{"delta": {}, "finish_reason": "stop"}]})
+    frames = (*(f"data: {one}\n\n".encode() for one in (*writes, end)), b"data: [DONE]\n\n")
+    return Raw(writes=frames, content_type=SSE)
+
+
+@pytest.mark.parametrize(
+    "draft",
+    [
+        Answer(text=DRAFT, reasoning="Which drug?"),
+        Answer(text=f"<think>\nWhich drug?</think>\n\n{DRAFT}"),
+    ],
+    ids=["beside the content", "inside the content"],
+)
+async def test_the_model_s_own_reasoning_and_the_draft_are_kept_apart_whole_and_streamed(
+    gateway: Gateway, vllm: FakeVLLM, draft: Answer
+):
+    vllm.script["draft"] = draft
+    stream = await gateway.stream(revision={"expose": "reasoning"})
+    message = (await gateway.chat(revision={"expose": "reasoning"})).json["choices"][0]["message"]
+    assert stream.text == message["content"] == DRAFT
+    for name in ("reasoning", "reasoning_content"):
+        streamed = "".join(delta.get(name, "") for delta in stream.deltas)
+        assert streamed == message[name] == f"Which drug?\n\n---\n\n{DRAFT}"
+    for reply in (await gateway.chat(), await gateway.chat(stream=True)):
+        assert b"Which drug?" not in reply.body
+
+
+async def test_a_chunk_that_has_both_reasoning_and_text_loses_neither(
+    gateway: Gateway, vllm: FakeVLLM
+):
+    vllm.script["draft"] = both_at_once("Rest", "Drink")
+    stream = await gateway.stream(revision={"expose": "reasoning"})
+    shown = "".join(delta.get("reasoning", "") for delta in stream.deltas)
+    assert [part.strip() for part in shown.split("---")] == ["Rest?", "Rest", "Drink?", "Drink"]
+    assert stream.text == "RestDrink"
+    relayed = await gateway.stream("draft")
+    assert "".join(delta.get("reasoning", "") for delta in relayed.deltas) == "Rest? Drink? "
+    assert relayed.text == "RestDrink"
+
+
+async def test_a_live_draft_without_words_is_asked_for_once_more(gateway: Gateway, vllm: FakeVLLM):
+    vllm.script["draft"] = ["", DRAFT]
+    stream = await gateway.stream(revision={"expose": "reasoning"})
+    assert stream.text == "".join(delta.get("reasoning", "") for delta in stream.deltas) == DRAFT
+    vllm._used.clear()
+    vllm.script["draft"] = ["", ""]
+    failed = await gateway.chat(stream=True, revision={"expose": "reasoning"})
+    assert (failed.status, failed.error["code"]) == (502, "empty_completion")
+    assert len(vllm.of("draft")) == 4
 
 
 async def test_a_draft_shown_live_comes_as_it_is_written(gateway: Gateway, vllm: FakeVLLM):
@@ -139,11 +221,23 @@ async def test_any_answer_comes_through_whole(gateway: Gateway, vllm: FakeVLLM, 
 def patient(monkeypatch: pytest.MonkeyPatch) -> None:
     """A first byte that waits long enough for a slow machine's two attempts."""
     monkeypatch.setattr(streaming, "GRACE_S", 5.0)
+    monkeypatch.setattr(relay, "GRACE_S", 5.0)
 
 
 FAILURES = {
+    "202": (Status(status=202), 502, "upstream_malformed"),
+    "204": (Status(status=204, body=b""), 502, "upstream_malformed"),
+    "206": (Status(status=206), 502, "upstream_malformed"),
+    "300": (Status(status=300), 502, "upstream_malformed"),
+    "304": (Status(status=304, body=b""), 502, "upstream_malformed"),
     "400": (Status(status=400), 400, "upstream_rejected"),
     "401": (Status(status=401), 502, "upstream_misconfigured"),
+    "408": (Status(status=408), 504, "upstream_timeout"),
+    "409": (Status(status=409), 503, "upstream_unavailable"),
+    "413": (Status(status=413), 400, "context_length_exceeded"),
+    "422": (Status(status=422), 400, "upstream_rejected"),
+    "501": (Status(status=501), 502, "upstream_unsupported"),
+    "529": (Status(status=529, headers={"retry-after": "60"}), 503, "upstream_overloaded"),
     "busy": (Status(status=429, headers={"retry-after": "60"}), 503, "upstream_overloaded"),
     "500": (Status(status=500), 503, "upstream_unavailable"),
     "reset": (Cut(headers=False), 503, "upstream_unavailable"),
@@ -164,6 +258,7 @@ async def test_a_failure_before_the_first_byte_keeps_its_http_status(
     ):
         assert (reply.status, reply.error["code"]) == (status, code)
         assert ("retry-after" in reply.headers) == (status == 503)
+        assert reply.headers["x-revision-id"].startswith("rev_")
         assert CANARY.encode() not in reply.body
 
 
@@ -191,7 +286,7 @@ async def test_a_failure_after_the_first_byte_is_an_error_frame_and_done(
     vllm.script["draft"] = Slow(seconds=0.6, reply=Status(status=400))
     stream = await gateway.stream(messages=[{"role": "user", "content": SAID}])
     assert stream.status == 200
-    assert [_kind(frame) for frame in stream.frames][-2:] == ["error", "done"]
+    assert [kind_of(frame) for frame in stream.frames][-2:] == ["error", "done"]
     error = stream.chunks[-1]["error"]
     assert (error["code"], set(error)) == (
         "upstream_rejected",
@@ -237,113 +332,3 @@ async def test_a_failure_after_the_draft_is_no_error(gateway: Gateway, vllm: Fak
     stream = await gateway.stream()
     assert stream.text == DRAFT
     assert stream.revision["status"] == "unreviewed"
-
-
-# Draft mode.
-
-
-async def test_draft_mode_relays_frames_byte_for_byte_except_the_finishing_one(
-    gateway: Gateway, vllm: FakeVLLM
-):
-    before = (
-        b": upstream comment\n\n",
-        b'data: {"id":"u","choices":[{"index":0, "delta" : {"role":"assistant"}}], "odd" : 1}\n\n',
-        b'event: x\ndata: {"choices":[{"delta":{"content":"\\"finish_reason\\":\\"stop\\""}}]}\n\n',
-    )
-    finish = (
-        b'data: {"id":"u","choices":[{"index":0,"delta":{},"finish_reason":"stop"}],"odd":2}\n\n'
-    )
-    after = b'data: {"choices":[],"usage":{"prompt_tokens":1}}\n\n'
-    writes = (*before, finish, after, b"data: [DONE]\n\n")
-    joined = b"".join(writes)
-    pieces = tuple(joined[at : at + 37] for at in range(0, len(joined), 37))
-    vllm.script["draft"] = Raw(writes=pieces, content_type=SSE, pace=0.001)
-    stream = await gateway.stream("draft")
-    assert stream.frames[:3] == before
-    assert stream.frames[4:] == (after, b"data: [DONE]\n\n")
-    opened = json.loads(sse.data_of(stream.frames[3]))
-    revision = opened.pop("revision")
-    assert opened == json.loads(sse.data_of(finish))
-    assert (revision["status"], revision["stop_reason"]) == ("off", "off")
-    assert revision["id"] == stream.headers["x-revision-id"]
-
-
-async def test_draft_mode_relays_as_it_comes(gateway: Gateway, vllm: FakeVLLM):
-    vllm.script["draft"] = Answer(text=DRAFT, pace=0.04)
-    stream = await gateway.stream("draft")
-    assert stream.text == DRAFT
-    assert stream.at[-1] - stream.at[0] > 0.4
-
-
-async def test_draft_mode_allows_several_answers_and_probabilities(
-    gateway: Gateway, vllm: FakeVLLM
-):
-    whole = await gateway.chat("draft", n=3)
-    assert [one["index"] for one in whole.json["choices"]] == [0, 1, 2]
-    stream = await gateway.stream("draft", n=2, logprobs=True, top_logprobs=2)
-    assert len(stream.finishing) == 2
-    assert vllm.requests[-1].body["top_logprobs"] == 2
-
-
-async def test_draft_mode_tells_usage_as_the_model_server_does(gateway: Gateway, vllm: FakeVLLM):
-    whole = await gateway.chat("draft")
-    assert (
-        whole.json["usage"]["prompt_tokens"],
-        whole.json["usage"]["completion_tokens"],
-    ) == vllm.usage()
-    stream = await gateway.stream("draft", stream_options={"include_usage": True})
-    assert stream.chunks[-1]["usage"] == whole.json["usage"]
-
-
-@pytest.mark.parametrize(
-    ("fault", "code"),
-    [
-        (Cut(text="some"), "upstream_unavailable"),
-        (Cut(), "upstream_unavailable"),
-        (Unfinished(text="some"), "upstream_unavailable"),
-        (Raw(writes=(b'data: {"finish_reason": "x\n\n',), content_type=SSE), "upstream_malformed"),
-        (
-            Raw(writes=(b'data: ["finish_reason", {"finish_reason": "x"}]\n\n',), content_type=SSE),
-            "upstream_malformed",
-        ),
-    ],
-)
-async def test_a_relayed_stream_that_breaks_ends_in_an_error_frame_and_done(
-    gateway: Gateway, vllm: FakeVLLM, fault: Reply, code: str
-):
-    vllm.script["draft"] = fault
-    stream = await gateway.stream("draft")
-    assert stream.chunks[-1]["error"]["code"] == code
-    assert stream.data[-1] == sse.DONE
-
-
-async def test_a_relayed_stream_with_an_error_inside_tells_one_error_in_our_form(
-    gateway: Gateway, vllm: FakeVLLM
-):
-    vllm.script["draft"] = ErrorInStream(text="some")
-    stream = await gateway.stream("draft", messages=[{"role": "user", "content": SAID}])
-    errors = [one["error"] for one in stream.chunks if "error" in one]
-    assert len(errors) == 1
-    assert set(errors[0]) == {"message", "type", "param", "code"}
-    assert CANARY.encode() not in b"".join(stream.frames)
-
-
-@pytest.mark.parametrize(
-    "reply",
-    [Raw(writes=(b"\x00\xff",)), Raw(writes=(b"[]",)), Raw(writes=(f"<p>{CANARY}".encode(),))],
-)
-async def test_a_relayed_answer_that_is_none_is_502(gateway: Gateway, vllm: FakeVLLM, reply: Reply):
-    vllm.script["draft"] = reply
-    answer = await gateway.chat("draft")
-    assert (answer.status, answer.error["code"]) == (502, "upstream_malformed")
-    assert CANARY.encode() not in answer.body
-
-
-async def test_a_relayed_draft_keeps_the_deadline(gateway: Gateway, vllm: FakeVLLM):
-    vllm.script["draft"] = Hang()
-    reply = await gateway.chat("draft", revision={"deadline_ms": 300})
-    assert (reply.status, reply.error["code"]) == (504, "upstream_timeout")
-    vllm.script["draft"] = Answer(text=DRAFT, pace=0.1)
-    stream = await gateway.stream("draft", revision={"deadline_ms": 300})
-    assert stream.chunks[-1]["error"]["code"] == "upstream_timeout"
-    await vllm.idle()
