@@ -79,7 +79,7 @@ class FoundPrincipleList(Form):
 
 
 class Problems(Form):
-    """What keeps the gateway from answering, or from using a changed library or trusting a judge."""
+    """What keeps the gateway from answering, from a changed library, or from trusting a judge."""
 
     principles: str = not_always()
     upstream: str = not_always()
