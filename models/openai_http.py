@@ -52,6 +52,7 @@ class OpenAIServer:
         self, urls: Sequence[str], *, api_key: str | None = None, timeout_s: float = 300.0
     ) -> None:
         self.replicas = Replicas(urls)
+        self.takes_switch: dict[str, bool] = {}  # by model; see `models.thinking_switch`
         self._contexts: dict[str, Context] = {}
         self._timeout_s = timeout_s
         self._headers = {"content-type": "application/json", "accept-encoding": "identity"}

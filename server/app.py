@@ -15,6 +15,7 @@ from models.errors import EmbedderError, ModelError
 from retrieval.errors import RetrievalError
 from revision.errors import RevisionError
 from server.errors import ApiError, NotReady, on_error
+from server.known_answers import watching
 from server.metrics import Metrics
 from server.middleware import RequestScope
 from server.openapi.document import document
@@ -49,7 +50,8 @@ def create_app(settings: Settings, services: Services | None = None) -> FastAPI:
             return
         async with open_services(settings, metrics) as opened:
             await _tell(opened)
-            yield {"services": opened}
+            async with watching(opened):
+                yield {"services": opened}
 
     app = Gateway(
         metrics,
