@@ -84,6 +84,7 @@ class Call:
     `step` names the loop's step, for metrics and for engines that schedule by it. `options` are
     further fields of OpenAI's API, sent as they are. `deadline` is a `loop.time()` in seconds.
     `affinity` keeps the calls of one conversation on one replica, where its prefix is cached.
+    `thinks` is False where the reply's first word counts, so that thinking is to be switched off.
     """
 
     step: str
@@ -96,6 +97,7 @@ class Call:
     options: Mapping[str, Json] = field(default_factory=lambda: NOTHING)
     deadline: float | None = None
     affinity: str = ""
+    thinks: bool = True
 
     def to_wire(self) -> dict[str, Json]:
         """Return the body of a chat completion request, without model and stream."""
@@ -152,7 +154,7 @@ class Completion:
 
     `finish_reason` is one of OpenAI's, and "length" for tool calls that were cut short too.
     `first_token` maps the likeliest first tokens to their log-probabilities, if asked for.
-    `tool_calls` are relayed as they came. `refusal` is the model's own statement, in a field apart,
+    `tool_calls` are in OpenAI's form. `refusal` is the model's own statement, in a field apart,
     that it gives no answer. A reply that has either is not prose to review.
     """
 

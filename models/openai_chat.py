@@ -6,11 +6,13 @@ from dataclasses import dataclass, field
 
 from models import sse
 from models.context import Context
-from models.errors import MalformedReply, ModelError, ModelUnavailable
+from models.errors import MalformedReply, ModelError, ModelRejected, ModelUnavailable
 from models.finish import finish_reason
 from models.messages import NOTHING, Call, Completion, Delta, Json, Usage
 from models.openai_http import OpenAIServer
 from models.thinking import Thinking
+from models.thinking_switch import may_be_the_switch, without_thinking
+from models.tool_calls import GrowingCalls
 from models.wire import WireChunk, WireCompletion, parse
 
 
@@ -26,7 +28,7 @@ class Relayed:
 class OpenAIChatModel:
     """One model of a server; implements `models.protocols.ChatModel`.
 
-    `options` are added to every call, such as a chat template's switch that turns thinking off.
+    `options` are added to every call, such as a variable of the chat template.
     """
 
     server: OpenAIServer
@@ -40,7 +42,8 @@ class OpenAIChatModel:
 
     async def complete(self, call: Call) -> Completion:
         """Return the whole reply."""
-        reply = await self.server.fetch(self._body(call), call)
+        body = self._body(call)
+        reply = await (self.server.fetch(body, call) if call.thinks else self._at_once(body, call))
         return parse(WireCompletion, reply).to_completion()
 
     async def stream(self, call: Call) -> AsyncIterator[Delta | Completion]:
@@ -75,6 +78,26 @@ class OpenAIChatModel:
         async with self.server.open({**self.options, **body, "model": self.name}, call) as response:
             yield Relayed(content_type=response.content_type, body=response.content.iter_any())
 
+    async def _at_once(self, body: Mapping[str, Json], call: Call) -> bytes:
+        """Return a reply without thinking, or as it comes where the server has no such switch.
+
+        What the server does with the switch is learned from the first call that tells: one that it
+        answers, or one that it refuses with the switch and answers without.
+        """
+        takes = self.server.takes_switch.get(self.name)
+        if takes is False:
+            return await self.server.fetch(body, call)
+        try:
+            reply = await self.server.fetch(without_thinking(body), call)
+        except ModelRejected as refused:
+            if takes or not may_be_the_switch(refused):
+                raise
+            reply = await self.server.fetch(body, call)
+            self.server.takes_switch[self.name] = False
+            return reply
+        self.server.takes_switch[self.name] = True
+        return reply
+
     def _body(self, call: Call) -> dict[str, Json]:
         return {**self.options, **call.to_wire(), "model": self.name}
 
@@ -88,7 +111,7 @@ class Assembly:
         self._text: list[str] = []
         self._reasoning: list[str] = []
         self._refusal: list[str] = []
-        self._tool_calls: dict[int, dict[str, Json]] = {}
+        self._calls = GrowingCalls()
         self._finish_reason: str | None = None
 
     def add(self, chunk: WireChunk) -> Delta:
@@ -98,7 +121,7 @@ class Assembly:
             MalformedReply: the frame carries an error inside a stream that began well.
 
         """
-        if chunk.error is not None:
+        if chunk.failed:
             raise MalformedReply("the model server reported an error inside the stream")
         if chunk.usage is not None:
             self.usage = chunk.usage.to_usage()
@@ -107,8 +130,8 @@ class Assembly:
         choice = chunk.choices[0]
         self._finish_reason = choice.finish_reason or self._finish_reason
         self._refusal.append(choice.delta.refusal or "")
-        for fragment in choice.delta.tool_calls or ():
-            self._add_tool_call(fragment)
+        for piece in choice.delta.tool_calls:
+            self._calls.add(piece)
         words = self._thinking.add(choice.delta.words())
         return self._keep(
             Delta(text=words.text, reasoning=choice.delta.thinking() + words.reasoning)
@@ -124,6 +147,7 @@ class Assembly:
         Raises:
             ModelUnavailable: no finish reason came, or one that says that the server gave up, so
                 what came is a fragment.
+            MalformedReply: it calls a tool, and does not say which.
 
         """
         if self._finish_reason is None:
@@ -133,7 +157,7 @@ class Assembly:
             finish_reason=finish_reason(self._finish_reason, self.usage),
             usage=self.usage,
             reasoning="".join(self._reasoning),
-            tool_calls=tuple(call for _, call in sorted(self._tool_calls.items())),
+            tool_calls=tuple(call.to_wire() for call in self._calls.whole()),
             refusal="".join(self._refusal),
         )
 
@@ -141,20 +165,3 @@ class Assembly:
         self._text.append(delta.text)
         self._reasoning.append(delta.reasoning)
         return delta
-
-    def _add_tool_call(self, fragment: Json) -> None:
-        """Join a fragment to its call: the first one names it, the arguments come in pieces."""
-        if not isinstance(fragment, Mapping):
-            return
-        index = fragment.get("index")
-        place = index if isinstance(index, int) else len(self._tool_calls)
-        function = fragment.get("function")
-        piece = function if isinstance(function, Mapping) else {}
-        call = self._tool_calls.setdefault(
-            place, {"id": fragment.get("id"), "type": "function", "function": {}}
-        )
-        known = call["function"]
-        before = known if isinstance(known, Mapping) else {}
-        arguments = f"{before.get('arguments') or ''}{piece.get('arguments') or ''}"
-        name = before.get("name") or piece.get("name")
-        call["function"] = {"name": name, "arguments": arguments}

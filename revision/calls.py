@@ -14,6 +14,7 @@ from typing import Literal
 from models.errors import ContextOverflow, ModelError, ModelTimeout
 from models.messages import Call, Completion, Delta, Usage
 from models.protocols import ChatModel
+from revision.control_tokens import harmless_turn
 from revision.errors import DeadlinePassed, ShareSpent
 from revision.plan_time import TimePlan
 from revision.room import NoRoom, Room
@@ -119,7 +120,7 @@ class Calls:
     async def stream(self, step: Step, call: Call) -> AsyncIterator[Delta | Completion]:
         """Have the writer answer piece by piece; the last piece is the whole."""
         started, until = self._begin(call)
-        pieces = self._writer.stream(self._prepare(call, until))
+        pieces = self._writer.stream(self._prepare(step, call, until))
         try:
             while True:
                 async with asyncio.timeout_at(until):
@@ -141,7 +142,7 @@ class Calls:
         started, until = self._begin(call)
         try:
             async with asyncio.timeout_at(until):
-                completion = await _fitted(model, room, self._prepare(call, until))
+                completion = await _fitted(model, room, self._prepare(step, call, until))
         except NoRoom:
             raise  # there was no call
         except (TimeoutError, ModelError) as error:
@@ -162,9 +163,12 @@ class Calls:
             raise self._too_late()
         return now, until
 
-    def _prepare(self, call: Call, until: float) -> Call:
+    def _prepare(self, step: Step, call: Call, until: float) -> Call:
+        """Return the call as it goes out; here, so that no hidden prompt is forgotten."""
+        messages = call.messages if step == "draft" else tuple(map(harmless_turn, call.messages))
         return replace(
             call,
+            messages=messages,
             deadline=until,
             affinity=self._affinity,
             seed=self._derived_seed(call.step) if call.seed is None else call.seed,

@@ -4,6 +4,7 @@ RevisionError
 ├── DeadlinePassed   the request's time is up
 │   └── ShareSpent   the step's share of it is
 ├── Unparsable       a model's reply to a hidden step could not be read, even after one retry
+├── JudgeUnfit       the judge has not shown that it can judge, and is not to be used then
 └── EmptyDraft       the model gave no answer to review, even after one retry
 """
 
@@ -22,6 +23,10 @@ class ShareSpent(DeadlinePassed):
 
 class Unparsable(RevisionError):  # noqa: N818
     """A hidden step's reply could not be read; it never counts as a verdict."""
+
+
+class JudgeUnfit(RevisionError):  # noqa: N818
+    """The judge failed the known answers, or was not yet asked them."""
 
 
 class EmptyDraft(RevisionError):  # noqa: N818

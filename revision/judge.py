@@ -1,14 +1,14 @@
 """Step: judge an answer, one yes/no question a criterion, read from one token's probabilities.
 
 One question at a time because a judge that sees a list lets one verdict colour the next; one
-token because that costs a prefill and no decoding. A prohibition is asked as "is it there?" and
-inverted here, since small judges read "does not" backwards.
+token because that costs a prefill and no decoding, so thinking is switched off. A prohibition is
+asked as "is it there?" and inverted here, since small judges read "does not" backwards.
 """
 
 import asyncio
 from typing import Literal
 
-from pydantic import TypeAdapter
+from pydantic import ConfigDict, TypeAdapter, with_config
 from typing_extensions import TypedDict
 
 from models.errors import ContextOverflow, ModelError, ModelRejected
@@ -30,6 +30,7 @@ FIRST_PLACE = 1
 RETRY_TOKENS = 24
 
 
+@with_config(ConfigDict(extra="forbid"))
 class _Spoken(TypedDict):
     verdict: Literal["yes", "no"]
 
@@ -72,13 +73,20 @@ async def judge(case: Case, answer: str, rubric: Rubric) -> Critique:
 
 
 async def _verdict(case: Case, answer: str, criterion: Criterion) -> Judgement:
-    instruction = render("judge", nonce=case.nonce, criterion=criterion.text, kind=criterion.kind)
-    messages = case.conversation.with_answer(answer, instruction)
-    found = await _ask_token(case.calls, messages)
+    found = await _ask_token(case.calls, _asking(case, answer, criterion))
     if found is None:
-        found = await _ask_json(case.calls, messages)
+        found = await _ask_json(case.calls, _asking(case, answer, criterion, json=True))
     satisfied = found if criterion.kind == "require" else 1.0 - found
     return Judgement(verdict=_side(satisfied), probability=satisfied)
+
+
+def _asking(
+    case: Case, answer: str, criterion: Criterion, *, json: bool = False
+) -> tuple[Message, ...]:
+    instruction = render(
+        "judge", nonce=case.nonce, criterion=criterion.text, kind=criterion.kind, json=json
+    )
+    return case.conversation.with_answer(answer, instruction)
 
 
 async def _ask_token(calls: Calls, messages: tuple[Message, ...]) -> float | None:
@@ -88,6 +96,7 @@ async def _ask_token(calls: Calls, messages: tuple[Message, ...]) -> float | Non
         max_tokens=FIRST_PLACE,
         temperature=0.0,
         top_logprobs=TOP_LOGPROBS,
+        thinks=False,
     )
     try:
         return yes_probability(await calls.judge(call))
@@ -111,9 +120,10 @@ async def _ask_json(calls: Calls, messages: tuple[Message, ...]) -> float:
             max_tokens=RETRY_TOKENS,
             temperature=0.0,
             schema=_SCHEMA,
+            thinks=False,
         )
     )
-    return 1.0 if read(completion, _FORM)["verdict"] == "yes" else 0.0
+    return 1.0 if read(completion, _FORM, alone=True)["verdict"] == "yes" else 0.0
 
 
 def _side(satisfied: float) -> Verdict:

@@ -10,8 +10,8 @@ from revision import guard
 from revision.case import Case
 from revision.critique import Critique, Finding
 from revision.draft import draft
-from revision.errors import ShareSpent
-from revision.events import Drafted, Event
+from revision.errors import JudgeUnfit, ShareSpent
+from revision.events import Drafted, Event, PreparationFailed
 from revision.explain import explain
 from revision.judge import judge
 from revision.prepare import prepare
@@ -25,12 +25,14 @@ from revision.rubric import Rubric
 class ModelSteps:
     """Implements `revision.protocols.Steps`.
 
-    `retriever` is None where nothing is reviewed; `given` is an answer that the caller has.
+    `retriever` is None where nothing is reviewed; `given` is an answer that the caller has;
+    `unfit` says that the judge's verdicts are not to be used.
     """
 
     case: Case
     retriever: Retriever | None
     given: str | None = None
+    unfit: bool = False
 
     async def draft(self) -> AsyncGenerator[Event, None]:
         """Yield events up to `Drafted`."""
@@ -45,7 +47,7 @@ class ModelSteps:
         """Yield events up to `RubricReady` or `PreparationFailed`."""
         if self.retriever is None:
             raise ValueError("a review needs a retriever")
-        return prepare(self.case, self.retriever)
+        return _no_judge() if self.unfit else prepare(self.case, self.retriever)
 
     async def judge(self, answer: str, rubric: Rubric) -> Critique:
         """Judge an answer on every criterion."""
@@ -87,6 +89,13 @@ class ModelSteps:
         """Say why the candidate may not even be judged, if so."""
         case = self.case
         form = case.options.form
+        if case.nonce in candidate.text:
+            return "shows our markers"  # and could close a fence in the next round's prompts
         return guard.objection(best, candidate, case.conversation, form) or await form.misfit(
             candidate.text, seconds=case.calls.time_left()
         )
+
+
+async def _no_judge() -> AsyncGenerator[Event, None]:
+    """Yield why nothing is judged; what a judge that cannot judge prefers may well do harm."""
+    yield PreparationFailed(error=JudgeUnfit("the judge has not passed the known answers"))

@@ -79,7 +79,8 @@ async def synthesize(case: Case, retrieved: Retrieved) -> Rubric:
         case.calls.room.limits.add(PRINCIPLES)
         call, shown = _asking(case, retrieved, most=max(1, int(share * all_of_it)), share=share)
     proposal = await ask(case.calls, "rubric", call, _FORM)
-    return assemble(proposal, shown, fallback=as_they_are(retrieved))
+    always = frozenset(hit.principle.id for hit in retrieved.principles if hit.principle.always)
+    return assemble(proposal, shown, fallback=as_they_are(retrieved), always=always)
 
 
 def _asking(
@@ -116,16 +117,26 @@ def _asking(
     return call, shown
 
 
-def assemble(proposal: Proposal, shown: Mapping[str, Criterion], *, fallback: Rubric) -> Rubric:
+def assemble(
+    proposal: Proposal,
+    shown: Mapping[str, Criterion],
+    *,
+    fallback: Rubric,
+    always: frozenset[str] = frozenset(),
+) -> Rubric:
     """Freeze a proposal: unknown ids and unusable criteria are dropped, gaps filled.
 
-    In an emergency the urgent criteria of the fallback are in whatever the model proposed.
+    Whatever the model proposed, which a user's words may have led ("ask for nothing"), the
+    fallback's critical criteria of the principles `always` are in, and in an emergency the urgent
+    ones.
     """
-    urgent = [one for one in fallback.criteria if one.urgent]
+    sure = [
+        one for one in fallback.criteria if one.urgent or (one.critical and one.principle in always)
+    ]
     kept = [shown[key] for key in dict.fromkeys(proposal.keep) if key in shown][:MOST_KEPT]
     new = [_worded(one) for one in proposal.new[:MOST_NEW] if _is_usable(one)]
     chosen: dict[str, Criterion] = {}
-    for criterion in (*urgent, *new, *kept):
+    for criterion in (*sure, *new, *kept):
         chosen.setdefault(criterion.text.casefold(), criterion)
     if not new and not kept:
         return fallback

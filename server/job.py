@@ -17,6 +17,7 @@ from models.protocols import ChatModel
 from retrieval.retriever import Retriever
 from revision.calls import Calls
 from revision.case import Case
+from revision.control_tokens import harmless_turn
 from revision.conversation import AnswerOptions, Conversation
 from revision.errors import DeadlinePassed
 from revision.events import Event, Stopped
@@ -71,6 +72,8 @@ class Job:
     ping_s: float
     trace: bool = False
     exposes_reasoning: bool = False
+    tells_status: bool = False
+    cites: bool = False
 
     def first_token(self) -> None:
         """Note that the first token of the final answer goes out now."""
@@ -181,17 +184,20 @@ async def open_job(
     writer = services.writer(plan.choice.model)
     writer.context.tell(plan.choice.context)
     turns = body.turns()
-    room = Room(_context(writer), turns, options=writer.options, affinity=revision_id)
-    judge = services.judge
+    shown = tuple(map(harmless_turn, turns))  # as the hidden prompts begin
+    room = Room(_context(writer), shown, options=writer.options, affinity=revision_id)
+    judge = services.judge_of(plan.choice.model)
+    passed = services.judges.has_passed(judge.name)
+    unfit = services.settings.failed_judge == "unreviewed" and not passed
     calls = Calls(
         writer=writer,
-        judge=judge or writer,
+        judge=judge,
         deadline=within.deadline,
         seed=options.seed,
         affinity=revision_id,
         parallel=services.judgements_at_once,
         room=room,
-        judge_room=Room(_context(judge), turns, affinity=revision_id) if judge else None,
+        judge_room=(Room(_context(judge), shown, affinity=revision_id) if services.judge else None),
     )
     case = Case(
         conversation=Conversation(messages=turns),
@@ -212,11 +218,14 @@ async def open_job(
             case=case,
             retriever=retriever,
             given=body.answer if isinstance(body, AnswerRequest) else None,
+            unfit=unfit,
         ),
         services=services,
         ping_s=within.ping_s,
         trace="trace" in wishes.include,
         exposes_reasoning=wishes.expose == "reasoning",
+        tells_status="status" in wishes.include,
+        cites="citations" in wishes.include,
     )
 
 

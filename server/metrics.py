@@ -81,6 +81,12 @@ class Metrics:
             ("step", "error"),
             registry=self.registry,
         )
+        self.known_answers = Gauge(
+            "clinalign_judge_known_answers",
+            "Known answers by how the judge judged them: right, wrong, unread (no verdict)",
+            ("model", "outcome"),
+            registry=self.registry,
+        )
         self.client_gone = Counter(
             "clinalign_clients_gone",
             "Clients that left before their answer",
@@ -97,11 +103,15 @@ class Metrics:
         self.spent(records)
 
     def spent(self, records: list[CallRecord]) -> None:
-        """Count what calls have cost."""
+        """Count what calls have cost.
+
+        A counter raises when it is to go down, and a wrong number must not cost the answer.
+        """
         for record in records:
-            self.tokens.labels(record.step, "prompt").inc(record.usage.prompt_tokens)
-            self.tokens.labels(record.step, "completion").inc(record.usage.completion_tokens)
-            self.tokens.labels(record.step, "cached").inc(record.usage.cached_tokens)
+            usage = record.usage
+            self.tokens.labels(record.step, "prompt").inc(max(0, usage.prompt_tokens))
+            self.tokens.labels(record.step, "completion").inc(max(0, usage.completion_tokens))
+            self.tokens.labels(record.step, "cached").inc(max(0, usage.cached_tokens))
             if record.error is not None:
                 self.call_failures.labels(record.step, record.error).inc()
 

@@ -6,6 +6,7 @@ API that this gateway cannot honour are refused too: what is dropped in silence 
 """
 
 from collections.abc import Mapping
+from typing import Any
 
 from server.errors import InvalidRequest
 
@@ -112,3 +113,16 @@ def without_refused(fields: Mapping[str, object]) -> dict[str, object]:
 
 def _refusal(name: str, said: str) -> InvalidRequest:
     return InvalidRequest(f"{name} {said}", param=name, code="unsupported_parameter")
+
+
+def describe(schema: dict[str, Any]) -> None:
+    """Add to a body's schema what is refused of it."""
+    schema["patternProperties"] = {f"^({'|'.join(sorted(ENGINE))})$": {"type": "null"}}
+    for name, said in INSTEAD.items():
+        schema["properties"][name] = refusal_words(said)
+
+
+def refusal_words(said: str) -> dict[str, Any]:
+    """Return the schema of a field that must be null, with what is told of it."""
+    told = said.removeprefix("is ")
+    return {"type": "null", "description": f"{told[0].upper()}{told[1:]}."}

@@ -130,6 +130,7 @@ class World:
     retriever: FixedRetriever | None = None
     urgent: bool = False
     question: str = "What should I say?"
+    messages: tuple[Message, ...] | None = None
     options: AnswerOptions = field(default_factory=AnswerOptions)
     deadline_s: float = 30.0
     given: str | None = None
@@ -162,7 +163,9 @@ class World:
             [principle(*self.criteria, urgent=self.urgent)], scenario=scenario
         )
         case = Case(
-            conversation=Conversation(messages=(Message(role="user", content=self.question),)),
+            conversation=Conversation(
+                messages=self.messages or (Message(role="user", content=self.question),)
+            ),
             options=self.options,
             policy=self.policy,
             calls=self.calls,

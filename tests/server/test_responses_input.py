@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from tests.fakes.library import QUESTION
-from tests.fakes.vllm import DRAFT, FakeVLLM
+from tests.fakes.vllm import DRAFT, Answer, FakeVLLM
 from tests.server.gateway import Gateway
 from tests.server.responses_wire import PATH, ask, post, stream
 
@@ -61,6 +61,69 @@ async def test_the_conversation_goes_up_turn_by_turn(gateway: Gateway, vllm: Fak
         {"role": "tool", "tool_call_id": "call_1", "content": "5 mg"},
     ]
     assert ZEBRA not in str(body)
+
+
+REASONING = {"type": "reasoning", "id": "rs_1", "summary": []}
+CALL_2 = {**CALL, "call_id": "call_2", "name": "age"}
+RESULT_2 = {**RESULT, "call_id": "call_2", "output": "4 years"}
+SAID = {
+    "type": "message",
+    "id": "msg_1",
+    "role": "assistant",
+    "status": "completed",
+    "content": [{"type": "output_text", "text": "I look it up.", "annotations": []}],
+}
+ORDERS: dict[str, list[dict[str, Any]]] = {
+    "words after the calls": [USER, CALL, CALL_2, SAID, RESULT, RESULT_2],
+    "words between the calls": [USER, CALL, REASONING, SAID, CALL_2, RESULT, RESULT_2],
+    "words between the results": [USER, CALL, CALL_2, RESULT, SAID, RESULT_2],
+}
+
+
+@pytest.mark.parametrize("mode", ["standard", "draft"])
+@pytest.mark.parametrize("order", ORDERS)
+async def test_the_assistants_words_join_the_calls_that_still_wait(
+    gateway: Gateway, vllm: FakeVLLM, mode: str, order: str
+):
+    _, said, *results = (await sent(gateway, vllm, mode=mode, input=ORDERS[order], tools=[TOOL]))[
+        "messages"
+    ]
+    assert (said["role"], said["content"]) == ("assistant", "I look it up.")
+    assert [call["id"] for call in said["tool_calls"]] == ["call_1", "call_2"]
+    assert [turn["tool_call_id"] for turn in results] == ["call_1", "call_2"]
+
+
+async def test_words_before_and_after_a_call_are_both_kept(gateway: Gateway, vllm: FakeVLLM):
+    more = {"role": "assistant", "content": "One moment."}
+    turns = (await sent(gateway, vllm, input=[USER, SAID, CALL, more, RESULT], tools=[TOOL]))[
+        "messages"
+    ]
+    assert [turn["role"] for turn in turns] == ["user", "assistant", "tool"]
+    assert [part["text"] for part in turns[1]["content"]] == ["I look it up.", "One moment."]
+
+
+async def test_an_answer_with_words_and_a_call_can_be_sent_back_as_it_came(
+    gateway: Gateway, vllm: FakeVLLM
+):
+    call = {"id": "call_1", "type": "function", "function": {"name": "dose", "arguments": "{}"}}
+    vllm.script["draft"] = [
+        Answer(text="I look it up.", finish_reason="tool_calls", tool_calls=(call,)),
+        DRAFT,
+    ]
+    first = await ask(gateway, input=[USER], tools=[TOOL])
+    assert {item["type"] for item in first["output"]} == {"message", "function_call"}
+    for output in (first["output"], first["output"][::-1]):
+        vllm.script["draft"] = DRAFT
+        body = await sent(gateway, vllm, input=[USER, *output, RESULT], tools=[TOOL])
+        assert [turn["role"] for turn in body["messages"]] == ["user", "assistant", "tool"]
+
+
+async def test_an_inner_null_of_a_response_was_not_given(gateway: Gateway):
+    fields = {"stream_options": {"include_usage": None, "include_obfuscation": None}}
+    reply = await post(
+        gateway, input=[USER], stream=True, revision={"mode": "fast", "include": None}, **fields
+    )
+    assert reply.status == 200, reply.body
 
 
 async def test_several_parts_stay_parts_and_a_refusal_stays_said(gateway: Gateway, vllm: FakeVLLM):
