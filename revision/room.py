@@ -9,12 +9,12 @@ left out, and the answer says so. Every hidden prompt begins with the conversati
 
 import asyncio
 from dataclasses import replace
-from itertools import pairwise
 
 from models.errors import ContextOverflow
 from models.messages import Call, Completion, Message
 from models.protocols import Measured
 from models.token_bounds import A_TEMPLATE, Guess, at_most
+from revision.exchanges import shortened
 
 SKIPPED = {
     "rubric": "rubric_skipped",
@@ -29,7 +29,6 @@ SKIPPED = {
 HISTORY = "history_shortened"
 PRINCIPLES = "principles_shortened"
 
-SYSTEM = frozenset({"system", "developer"})
 MANY = frozenset({"judge", "judge-retry"})
 """Steps of many prompts that differ in their last words only."""
 
@@ -113,7 +112,7 @@ class Room:
         if limit is None or self._surely(call, limit):
             return call
         async with self._fitting:
-            return await self._shortened(call, limit)
+            return await self._made_to_fit(call, limit)
 
     async def refit(self, call: Call, sent: Call, refused: ContextOverflow) -> Call:
         """Return the call made to fit after the server refused it as `sent`.
@@ -150,8 +149,8 @@ class Room:
         likely = max(LEAST_ANSWER, int(LONGER * self._answer_tokens))
         return likely if call.max_tokens is None else min(likely, call.max_tokens)
 
-    async def _shortened(self, call: Call, limit: int) -> Call:
-        prompts = self._prompts(call)
+    async def _made_to_fit(self, call: Call, limit: int) -> Call:
+        prompts = shortened(call.messages, self._history)
         needed = self._needed(call)
         # What one prompt of a step had to drop, its next one drops too: they share a cache.
         number = min(self._dropped.get(call.step, 0), len(prompts) - 1)
@@ -181,19 +180,6 @@ class Room:
             self.limits.add(HISTORY)
         tokens = None if call.max_tokens is None else min(call.max_tokens, room)
         return replace(call, messages=prompts[number], max_tokens=tokens)
-
-    def _prompts(self, call: Call) -> list[tuple[Message, ...]]:
-        """Return the prompt with ever more of the oldest exchanges left out."""
-        users = [n for n, turn in enumerate(self._history) if turn.role == "user"]
-        last = users[-1] if users else 0
-        if call.messages[:last] != self._history[:last]:
-            return [call.messages]
-        prompts = [call.messages]
-        for before, start in pairwise([0, *users]):
-            if any(turn.role not in SYSTEM for turn in self._history[before:start]):
-                system = [turn for turn in self._history[:start] if turn.role in SYSTEM]
-                prompts.append((*system, *call.messages[start:]))
-        return prompts
 
     async def _by_bytes(self, messages: tuple[Message, ...], call: Call) -> int:
         """Return a number of tokens that a prompt cannot exceed, near its true one.
