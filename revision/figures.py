@@ -7,7 +7,7 @@ by its digits: a revision may write the same dose otherwise, and may not write a
 import json
 import math
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -40,11 +40,17 @@ _HARDLY = 1e-9
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Figure:
-    """A number with its unit, in the unit's base: mg, ml, hours; empty for a bare number."""
+    """A number with its unit.
 
+    `number` is what is written, `value` what it is in the unit's base (mg, ml, hours); `unit` is
+    empty for a bare number. `place` is where it stands in the plain statement.
+    """
+
+    number: float
     value: float
     unit: str
     shown: str
+    place: int
 
     @property
     def key(self) -> Key:
@@ -72,18 +78,14 @@ class Figure:
 
 def figures(statement: Statement) -> tuple[Figure, ...]:
     """Return the figures of a statement, in order."""
-    tokens = _TOKEN.findall(statement.plain)
-    return tuple(_read(tokens)) if any(map(_may_be_number, tokens)) else ()
+    found = [(one.group(), one.start()) for one in _TOKEN.finditer(statement.plain)]
+    return tuple(_read(found)) if any(_may_be_number(token) for token, _ in found) else ()
 
 
-def keys(found: Iterable[Figure]) -> frozenset[Key]:
-    """Return all keys by which figures may be met, bare values included."""
-    return frozenset(key for one in found for key in (*one.alike, (one.value, "")))
-
-
-def _read(tokens: list[str]) -> Iterator[Figure]:
+def _read(placed: list[tuple[str, int]]) -> Iterator[Figure]:
     """Yield the figures; the first of "4 to 6 hours" has its unit from the second."""
     _, numbers, between = _tables()
+    tokens = [token for token, _ in placed]
     found: list[Figure] = []
     carried: Unit | None = None
     for place in range(len(tokens) - 1, -1, -1):
@@ -97,17 +99,19 @@ def _read(tokens: list[str]) -> Iterator[Figure]:
         if spoken is not None and carried is None:
             continue  # "one" alone is an article, and says nothing about a dose
         shown = " ".join(tokens[place : place + 1 + length])
-        value = _value(token) if spoken is None else spoken
-        found.append(_figure(value, carried or ("", 1.0), shown))
+        number = _value(token) if spoken is None else spoken
+        value, unit = _in_base(number, carried or ("", 1.0))
+        found.append(
+            Figure(number=number, value=value, unit=unit, shown=shown, place=placed[place][1])
+        )
     yield from reversed(found)
 
 
-def _figure(value: float, unit: Unit, shown: str) -> Figure:
+def _in_base(number: float, unit: Unit) -> tuple[float, str]:
     name, factor = unit
-    if name == FAHRENHEIT or (name == DEGREES and value > HOTTEST):
-        return Figure(value=round((value - 32) * 5 / 9, 1), unit=DEGREES, shown=shown)
-    digits = 1 if name == DEGREES else 4
-    return Figure(value=round(value * factor, digits), unit=name, shown=shown)
+    if name == FAHRENHEIT or (name == DEGREES and number > HOTTEST):
+        return round((number - 32) * 5 / 9, 1), DEGREES
+    return round(number * factor, 1 if name == DEGREES else 4), name
 
 
 def _unit_after(tokens: list[str], place: int) -> tuple[Unit | None, int]:

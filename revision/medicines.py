@@ -31,22 +31,26 @@ _SILENT = re.compile(r"(?:um|[aeou])?(?:c|om|[aeiou])?$")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mention:
-    """A medicine that a statement names: its INN where known, else the name's sound."""
+    """A medicine that a statement names: its INN where known, else the name's sound.
+
+    `place` is where it stands first in the plain statement.
+    """
 
     name: str
     shown: str
+    place: int
 
 
 def medicines(statement: Statement) -> tuple[Mention, ...]:
     """Return the medicines that a statement names."""
     found = [
-        Mention(name=name, shown=word)
+        Mention(name=name, shown=word, place=statement.plain.find(word))
         for word in statement.words
         if len(word) >= _SHORTEST and (name := _name(word)) is not None
     ]
     if not statement.plain.isascii():
         found += [
-            Mention(name=name, shown=word)
+            Mention(name=name, shown=word, place=statement.plain.find(word))
             for word, name in _known().elsewhere.items()
             if word in statement.plain
         ]
