@@ -33,7 +33,7 @@ def support(before: Said, turns: Iterable[str], rubric: Rubric | None) -> Said:
 
 def unsupported(after: Said, known: Said) -> tuple[Unsupported, ...]:
     """Return the candidate's statements with medicines or figures that are not known."""
-    found = {}
+    found: dict[str, Unsupported] = {}
     for point in after.points:
         items = tuple(dict.fromkeys(_new(point, known)))
         if items:

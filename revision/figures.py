@@ -1,6 +1,6 @@
 """Figures in a text: doses, readings, times and other numbers, so that two texts can be compared.
 
-`0.5 g`, `500 mg`, `٥٠٠ ملغ` are one figure. A figure is compared by its value in a base unit, not
+`0.5 g`, `500 mg` and the same in Arabic digits are one figure. A figure is compared by its value in a base unit, not
 by its digits: a revision may write the same dose otherwise, and may not write another one.
 """
 
@@ -20,7 +20,9 @@ Key = tuple[float, str]
 Unit = tuple[str, float]
 """A base unit and how much of it this one is."""
 
-STRICT = frozenset({"mass", "mass/kg", "iu", "ml", "ml/kg", "iu/kg", "mmol", "mass/dl", "mmhg", "%"})
+STRICT = frozenset(
+    {"mass", "mass/kg", "iu", "ml", "ml/kg", "iu/kg", "mmol", "mass/dl", "mmhg", "%"}
+)
 """Units of doses and readings: of these none may be lost."""
 DEGREES, FAHRENHEIT = "degree", "fahrenheit"
 HOTTEST = 60
@@ -34,7 +36,9 @@ _LONGEST = 30
 """Digits beyond this are no dose; a number so long is compared by its beginning."""
 _PER = frozenset({"/", "per", "por", "par", "pro", "на"})
 _BEFORE_A_UNIT = frozenset({"-", "more", "full", "whole", "consecutive", "個"})
-_DEGREE_WORDS = frozenset("° degrees degree grados degres grad graus gradi градусов 度".split())
+_DEGREE_WORDS = frozenset(
+    ["°", "degrees", "degree", "grados", "degres", "grad", "graus", "gradi", "градусов", "度"]
+)
 _HARDLY = 1e-9
 
 
@@ -160,7 +164,7 @@ def _is_whole(value: float) -> bool:
 
 @cache
 def _tables() -> tuple[dict[str, Unit], dict[str, float], frozenset[str]]:
-    """Return units with their base and factor, number words, and what stands between two numbers."""
+    """Return units with base and factor, number words, and what stands between two numbers."""
     listed = json.loads((Path(__file__).parent / "data" / "units.json").read_text("utf-8"))
     listed.pop("source")
     numbers = {

@@ -19,7 +19,7 @@ FEWEST_CUT = 2
 FLAGS_WHEN_SHORTENED = 0.5
 """Of the danger signs, where the user or the critique wants the answer shorter."""
 
-Loss = Literal[
+LossOfContent = Literal[
     "emergency number lost",
     "urgent advice lost",
     "red flag lost",
@@ -38,7 +38,7 @@ class Comparison:
     rejected: Rejected
     shortened: bool
 
-    def losses(self) -> Iterator[Loss]:
+    def losses(self) -> Iterator[LossOfContent]:
         """Yield what was lost without cause, gravest first."""
         if self._lost_number():
             yield "emergency number lost"
@@ -63,7 +63,9 @@ class Comparison:
 
     def _lost_urgency(self) -> bool:
         most = self.before.urgency
-        return most >= Urgency.AT_ONCE and self.after.urgency < most and not self.rejected.too_urgent
+        return (
+            most >= Urgency.AT_ONCE and self.after.urgency < most and not self.rejected.too_urgent
+        )
 
     def _lost_flags(self) -> bool:
         had = self.before.flags
@@ -101,8 +103,6 @@ class Comparison:
 
     def _cut_too_much(self) -> bool:
         weighty = [one for one in self.before.points if one.has_weight]
-        cut = [
-            one for one in weighty if not self.after.keeps(one) and not self.rejected.point(one)
-        ]
+        cut = [one for one in weighty if not self.after.keeps(one) and not self.rejected.point(one)]
         most = CUT_SHARE_WHEN_SHORTENED if self.shortened else CUT_SHARE
         return len(cut) >= FEWEST_CUT and len(cut) > most * len(weighty)

@@ -19,12 +19,26 @@ _SHORTEST_BY_SOUND = 7
 _LATIN_FOR = str.maketrans(
     {
         **dict(zip("абвгдезийклмнопрстуфыэіў", "abvgdezijklmnoprstufiiiu", strict=True)),
-        **{"ж": "j", "х": "h", "ц": "c", "ч": "c", "ш": "s", "щ": "s", "ь": "", "ъ": ""},
-        **{"ю": "u", "я": "a", "ё": "e", "є": "e", "ї": "i", "ґ": "g"},
+        "ж": "j",
+        "х": "h",
+        "ц": "c",
+        "ч": "c",
+        "ш": "s",
+        "щ": "s",
+        "ь": "",
+        "ъ": "",
+        "ю": "u",
+        "я": "a",
+        "ё": "e",
+        "є": "e",
+        "ї": "i",
+        "ґ": "g",
     }
 )
 _SOUNDS = (("ph", "f"), ("th", "t"), ("ch", "c"), ("qu", "c"), ("eu", "o"), ("ae", "e"))
-_LETTERS = str.maketrans({"y": "i", "j": "i", "w": "v", "k": "c", "q": "c", "z": "c", "s": "c", "x": "c"})
+_LETTERS = str.maketrans(
+    {"y": "i", "j": "i", "w": "v", "k": "c", "q": "c", "z": "c", "s": "c", "x": "c"}
+)
 _DOUBLED = re.compile(r"(.)\1+")
 _SILENT = re.compile(r"(?:um|[aeou])?(?:c|om|[aeiou])?$")
 

@@ -85,9 +85,7 @@ class Point:
     @property
     def has_weight(self) -> bool:
         """Whether it says anything that must not vanish without cause."""
-        return bool(
-            self.figures or self.medicines or self.flags or self.urgency >= Urgency.AT_ONCE
-        )
+        return bool(self.figures or self.medicines or self.flags or self.urgency >= Urgency.AT_ONCE)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -156,6 +154,4 @@ class Said:
 
 def said(texts: Iterable[str]) -> Said:
     """Return what some texts say."""
-    return Said(
-        points=tuple(Point(statement=one) for text in texts for one in statements(text))
-    )
+    return Said(points=tuple(Point(statement=one) for text in texts for one in statements(text)))

@@ -1,9 +1,9 @@
 """What the critique of an answer rejected: only that may go from it, and only for that reason.
 
 Criteria are mostly English and answers are not, so a rejection is matched by its figures, by its
-medicines and their classes, and by common words only where there are some. Urgent advice is rejected
-by a criterion alone, which was fixed before the answer was there, and never by the words of a
-written critique, which whoever wrote the answer or the question may have steered.
+medicines and their classes, and by common words only where there are some. Urgent advice is
+rejected by a criterion alone, which was fixed before the answer was there, and never by the words
+of a written critique, which whoever wrote the answer or the question may have steered.
 """
 
 import re

@@ -17,8 +17,37 @@ EMERGENCY_NUMBERS = frozenset({"911", "112", "999", "988", "000", "111"})
 """Told by their digits alone; others, which may well be doses, only where one is told to call."""
 
 _MORE_NUMBERS = frozenset(
-    "15 17 18 061 100 102 103 104 108 110 113 115 116 117 118 119 120 122 123 144 190 191 192 193 "
-    "194 995 997 998 1122".split()
+    [
+        "15",
+        "17",
+        "18",
+        "061",
+        "100",
+        "102",
+        "103",
+        "104",
+        "108",
+        "110",
+        "113",
+        "115",
+        "116",
+        "117",
+        "118",
+        "119",
+        "120",
+        "122",
+        "123",
+        "144",
+        "190",
+        "191",
+        "192",
+        "193",
+        "194",
+        "995",
+        "997",
+        "998",
+        "1122",
+    ]
 )
 _NUMBER = re.compile(
     r"(?<![\d.,/+-])(\d{2,4})(?![\d%]|[.,/:-]\d| ?(?:mg|mcg|µg|g|kg|ml|l|mm|mmhg|bpm|iu|мг|мл)\b)"
@@ -105,7 +134,9 @@ def _lists() -> dict[str, tuple[str, ...]]:
     return {
         **{
             name: phrases.prepared(
-                phrase for words in cast(dict[str, list[str]], listed[name]).values() for phrase in words
+                phrase
+                for words in cast(dict[str, list[str]], listed[name]).values()
+                for phrase in words
             )
             for name in by_language
         },

@@ -7,14 +7,18 @@ would refuse good answers. So a limit that the best answer is far from keeping i
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Literal
+from functools import cache
+from typing import Literal, cast
 
 import regex
 
+from revision.phrases import load
 from revision.statements import plain
 
 Unit = Literal["words", "sentences", "items", "paragraphs", "lines", "characters"]
 
+ABOUT = 1.25
+"""Times the words that were asked for, where nothing says that this is the most."""
 FAR = 3.0
 """An answer this many times over a limit shows that none was meant."""
 ROOM: dict[Unit, int] = {
@@ -28,75 +32,16 @@ ROOM: dict[Unit, int] = {
 MOST_READ = 4000
 """Characters of a message's end in which its wishes are looked for."""
 
-_NUMBERS = {
-    word: value
-    for value, words_of in enumerate(
-        (
-            "one a single un una uno une ein eine einem um uma",
-            "two dos deux zwei dois duas due",
-            "three tres trois drei tre",
-            "four cuatro quatre vier quatro quattro",
-            "five cinco cinq funf cinque",
-            "six seis sechs sei",
-            "seven siete sept sieben sete sette",
-            "eight ocho huit acht oito otto",
-            "nine nueve neuf neun nove",
-            "ten diez dix zehn dez dieci",
-        ),
-        1,
-    )
-    for word in words_of.split()
-}
-_UNITS: dict[str, Unit] = {
-    word: unit
-    for unit, words_of in (
-        ("words", "word words palabras mots worter worten wortern palavras parole woorden slow слов слова 字 शब्द शब्दों كلمة"),
-        ("sentences", "sentence sentences frase frases oracion oraciones phrase phrases satz satze satzen frasi zin zinnen предложение предложения предложениях 句 句话 वाक्य جملة"),
-        ("items", "bullet bullets points point items item bullet-points puntos vinetas punkte punkten pontos topicos punti пункта пунктов 点 条"),
-        ("paragraphs", "paragraph paragraphs parrafo parrafos paragraphe paragraphes absatz absatze absatzen paragrafo paragrafos paragrafi абзац абзаца 段"),
-        ("lines", "line lines lineas lignes zeilen linhas righe строк 行"),
-        ("characters", "characters character chars caracteres zeichen caratteri символов 字符 文字"),
-    )
-    for word in words_of.split()
-}  # fmt: skip
-_UNIT = "|".join(sorted(map(re.escape, _UNITS), key=len, reverse=True))
-_NUMBER = rf"(?:\d{{1,4}}|{'|'.join(_NUMBERS)})"
-_UPPER = (
-    r"under|below|within|at most|max|maximum|maximum of|no more than|not more than|up to|less than|"
-    r"fewer than|limit \w+ to|limited to|keep it to|menos de|maximo|como maximo|hasta|no mas de|"
-    r"moins de|pas plus de|au plus|hochstens|maximal|nicht mehr als|unter|ate|no maximo|meno di|"
-    r"al massimo|hoogstens|maximaal|не более|не больше|до|不超过|最多|以内"
-)
-_ABOUT = (
-    r"in|in about|in around|in exactly|exactly|about|around|approximately|roughly|only|just|using|"
-    r"give me|list|write|en|en unas|unas|environ|en environ|ungefahr|etwa|mit|em|em cerca de|in circa|"
-    r"circa|в|примерно|用|大约|约"
-)
-_LIMIT = regex.compile(
-    rf"(?:(?P<upper>\b(?:{_UPPER}))|(?P<about>\b(?:{_ABOUT})))[ :]{{0,2}}"
-    rf"(?:(?:{_NUMBER})(?: ?[-–] ?| to | a | bis ))?(?P<number>{_NUMBER})"
-    rf"[ -]{{0,2}}(?:short |simple |brief |clear |key |main |bullet |numbered )?"
-    rf"(?P<unit>{_UNIT})(?![\p{{Latin}}])"
-    rf"|(?P<number>{_NUMBER})[ -](?P<unit>{_UNIT})[ -](?:answer|summary|reply|response|limit|max|explanation|version|list)\b"
-    rf"|(?P<number>{_NUMBER}) (?P<unit>bullets|bullet points|{_UNIT}) (?:or less|or fewer|max|maximum|only|please|o menos|ou moins|oder weniger)\b"
-    rf"|(?P<number>\b(?:one|1|a single))[ -](?P<unit>sentence|paragraph|line)\b(?! of)",
-)  # fmt: skip
-_LIST = re.compile(
-    r"\b(?:bullet(?:ed)?(?: points?| list)?|numbered list|as a list|in a list|step[- ]by[- ]step|"
-    r"checklist|lista|liste|aufzahlung|stichpunkt\w*|vinetas|topicos)\b|列表|清单|списк"
-)
-_PLAIN = re.compile(
-    r"\b(?:no|without|don't use|avoid|sin|sans|ohne|sem|senza) (?:any )?"
-    r"(?:bullet(?:s| points)?|lists?|markdown|formatting|listas?|listes?|listen|liste|formato)\b|"
-    r"\bplain (?:text|prose)\b|\bas prose\b|\btexto plano\b"
-)
 _ITEM = re.compile(r"^[ \t>]*(?:[-*+•·▪◦]|\d{1,2}[.)、])[ \t]+\S", re.MULTILINE)
 _ROW = re.compile(r"^[ \t]*\|.*\|[ \t]*$", re.MULTILINE)
 _FENCE = re.compile(r"^[ \t]*```", re.MULTILINE)
-_WORDS = regex.compile(r"[\p{Han}\p{Hiragana}\p{Katakana}]|[\p{L}\p{M}\p{N}][\p{L}\p{M}\p{N}'’.,-]*")
-_SENTENCES = regex.compile(r"[.!?。！？।؟]+(?=\s|$|[\"')\]]|\p{Han})|\n\s*\n")
-_STRICTNESS = {"upper": 1.0, "about": 1.25}
-Loss = Literal["longer than asked", "format lost", "format not wanted"]
+_WORDS = regex.compile(
+    r"[\p{Han}\p{Hiragana}\p{Katakana}]|[\p{L}\p{M}\p{N}][\p{L}\p{M}\p{N}'’.,-]*"  # noqa: RUF001
+)
+_SENTENCES = regex.compile(
+    r"[.!?。！？।؟]+(?=\s|$|[\"')\]]|\p{Han})|\n\s*\n"  # noqa: RUF001
+)
+LossOfForm = Literal["longer than asked", "format lost", "format not wanted"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,19 +59,16 @@ def wanted_form(messages: Iterable[str]) -> WantedForm:
     listed = without = False
     for message in messages:
         text = plain(message[-MOST_READ:])
-        for found in _LIMIT.finditer(text):
-            unit = _UNITS[found["unit"].removesuffix(" points")]
-            strictness = _STRICTNESS["upper" if found["upper"] else "about"]
-            if unit in {"words", "characters"} or found["upper"]:
-                limits[unit] = _number(found["number"]) * strictness
-            else:
-                limits[unit] = _number(found["number"])
-        without = without or _PLAIN.search(text) is not None
-        listed = (listed or _LIST.search(text) is not None) and not without
+        for found in _wishes().limit.finditer(text):
+            unit = _wishes().units[found["unit"].removesuffix(" points")]
+            may_differ = unit in {"words", "characters"} and not found["upper"]
+            limits[unit] = _number(found["number"]) * (ABOUT if may_differ else 1)
+        without = without or _wishes().plain_text.search(text) is not None
+        listed = (listed or _wishes().items.search(text) is not None) and not without
     return WantedForm(limits=tuple(limits.items()), items=listed, plain_text=without)
 
 
-def loss_of_form(wanted: WantedForm, before: str, after: str, *, room: bool) -> Loss | None:
+def loss_of_form(wanted: WantedForm, before: str, after: str, *, room: bool) -> LossOfForm | None:
     """Say which wish the later text fails that the earlier one met, or failed by less.
 
     `room` leaves some for what an answer must not lack: no limit is worth an ambulance not called.
@@ -168,4 +110,47 @@ def _count(text: str, unit: Unit) -> int:
 
 
 def _number(word: str) -> int:
-    return int(word) if word.isdigit() else _NUMBERS.get(word.split()[-1], 1)
+    return int(word) if word.isdigit() else _wishes().numbers.get(word.rsplit(maxsplit=1)[-1], 1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Wishes:
+    units: dict[str, Unit]
+    numbers: dict[str, int]
+    limit: regex.Pattern[str]
+    items: re.Pattern[str]
+    plain_text: re.Pattern[str]
+
+
+@cache
+def _wishes() -> _Wishes:
+    listed = load("wanted_form")
+    by_unit = cast(dict[Unit, str], listed["units"])
+    by_number = cast(dict[str, str], listed["numbers"])
+    units = {word: unit for unit, words in by_unit.items() for word in words.split()}
+    numbers = {word: int(value) for value, words in by_number.items() for word in words.split()}
+    return _Wishes(
+        units=units,
+        numbers=numbers,
+        limit=_limit(units, numbers, listed),
+        items=re.compile("|".join(cast(list[str], listed["list"]))),
+        plain_text=re.compile("|".join(cast(list[str], listed["plain"]))),
+    )
+
+
+def _limit(
+    units: Iterable[str], numbers: Iterable[str], listed: dict[str, object]
+) -> regex.Pattern[str]:
+    """Return the pattern of a wish for a length: "under 70 words", "a 70-word summary"."""
+    upper, about = ("|".join(cast(list[str], listed[name])) for name in ("upper", "about"))
+    unit = "|".join(sorted(map(re.escape, units), key=len, reverse=True))
+    number = rf"(?:\d{{1,4}}|a single|{'|'.join(numbers)})"
+    return regex.compile(
+        rf"(?:(?P<upper>\b(?:{upper}))|\b(?:{about}))[ :]{{0,2}}"
+        rf"(?:{number}(?: ?[-–] ?| to | a | bis ))?(?P<number>{number})[ -]{{0,2}}"  # noqa: RUF001
+        rf"(?:short |simple |brief |clear |key |main |bullet |numbered )?"
+        rf"(?P<unit>{unit})(?![\p{{Latin}}])"
+        rf"|(?P<number>{number})[ -](?P<unit>{unit})[ -](?:{listed['noun']})\b"
+        rf"|(?P<number>{number}) (?P<unit>bullets|bullet points|{unit}) (?:{listed['tail']})\b"
+        rf"|\b(?P<number>one|1|a single)[ -](?P<unit>sentence|paragraph|line)\b(?! of)"
+    )

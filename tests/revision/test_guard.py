@@ -8,7 +8,8 @@ import pytest
 from models.messages import Completion, Message
 from revision.conversation import Conversation
 from revision.form import AnswerForm
-from revision.guard import objection
+from revision.change import Change
+from revision.guard import inspect
 
 DRAFT = "Rest, drink enough, and take paracetamol if it hurts. See a doctor if it gets worse."
 RUSSIAN = "Отдыхайте и пейте достаточно воды. Идите к врачу, если станет хуже, и не ждите долго."
@@ -19,6 +20,11 @@ LONGER = DRAFT + " Call 112 at once if you cannot breathe."
 
 def said(text, finish_reason="stop", **more):
     return Completion(text=text, finish_reason=finish_reason, **more)
+
+
+def objection(best, candidate, conversation, form):
+    change = Change(best=best, candidate=candidate, conversation=conversation, form=form)
+    return inspect(change).objection
 
 
 def asked(question="What helps?"):
