@@ -1,7 +1,7 @@
 """Figures in a text: doses, readings, times and other numbers, so that two texts can be compared.
 
-`0.5 g`, `500 mg` and the same in Arabic digits are one figure. A figure is compared by its value in a base unit, not
-by its digits: a revision may write the same dose otherwise, and may not write another one.
+`0.5 g`, `500 mg` and the same in Arabic digits are one figure. A figure is compared by its value in
+a base unit, not by its digits: a revision may write the same dose otherwise, and no other one.
 """
 
 import json
@@ -21,9 +21,11 @@ Unit = tuple[str, float]
 """A base unit and how much of it this one is."""
 
 STRICT = frozenset(
-    {"mass", "mass/kg", "iu", "ml", "ml/kg", "iu/kg", "mmol", "mass/dl", "mmhg", "%"}
+    {"degree", "mass", "mass/kg", "iu", "ml", "ml/kg", "iu/kg", "mmol", "mass/dl", "mmhg", "%"}
 )
 """Units of doses and readings: of these none may be lost."""
+DRINK_ML = 250
+"""From here on it is something to drink: how much of it may be said otherwise."""
 DEGREES, FAHRENHEIT = "degree", "fahrenheit"
 HOTTEST = 60
 """No body is so hot: more degrees than that, of no scale, are Fahrenheit's."""
@@ -69,7 +71,7 @@ class Figure:
     @property
     def is_strict(self) -> bool:
         """Whether it is a dose or a reading, of which none may be lost."""
-        return self.unit in STRICT or self.unit == DEGREES
+        return self.unit in STRICT and not (self.unit == "ml" and self.value >= DRINK_ML)
 
     @property
     def alike(self) -> frozenset[Key]:

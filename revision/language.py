@@ -13,8 +13,10 @@ from pathlib import Path
 
 from revision.statements import Statement, plain
 
-ENOUGH_WORDS = 8
+ENOUGH_WORDS = 10
 """Fewer words tell no language."""
+LEAST_HITS = 4
+"""Fewer of its small words tell none either: many languages have an `in`."""
 LEAST_SHARE = 0.2
 """A text has at least this share of its language's small words; else it is no running text."""
 MARGIN = 1.4
@@ -65,7 +67,7 @@ def language(words: Iterable[str]) -> str | None:
         hits.update(_languages().get(word, ()))
     ranked = [*hits.most_common(2), ("", 0), ("", 0)]
     (told, most), (_, second) = ranked[0], ranked[1]
-    enough = most >= LEAST_SHARE * len(listed) and most >= MARGIN * second
+    enough = most >= max(LEAST_HITS, LEAST_SHARE * len(listed), MARGIN * second, second + 2)
     return told if enough else None
 
 
@@ -76,6 +78,11 @@ def language_of(said: Iterable[Statement]) -> str | None:
     if written in {"CJK", "JAPANESE", "HANGUL", "THAI"}:
         return written
     return language([word for one in listed for word in one.words])
+
+
+def is_small(word: str) -> bool:
+    """Say whether a plain word is one of a language's small words, which say nothing alone."""
+    return word in _languages()
 
 
 def named(text: str) -> frozenset[str]:

@@ -44,9 +44,9 @@ def _searched(phrase: str) -> str:
     folded = plain(phrase.strip())
     whole = folded.endswith("$")
     folded = folded.removesuffix("$")
-    if not _has_blanks(folded):
-        return folded  # nothing marks where a word begins
-    return f" {folded} " if whole else f" {folded}"
+    if whole:
+        return f" {folded} "
+    return f" {folded}" if _has_blanks(folded) else folded  # nothing marks where a word begins
 
 
 def _has_blanks(text: str) -> bool:

@@ -7,12 +7,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 
-from revision.figures import Figure, Key, figures
+from revision.figures import DEGREES, Figure, Key, figures
+from revision.language import is_small
 from revision.medicines import Mention, classes, medicines
 from revision.statements import Statement, statements
 from revision.urgency import Urgency, emergency_numbers, is_caution, red_flags, urgency
 
-_CONTENT_WORD = 5
+FEVER = 37.5
+_CONTENT_WORD = 4
 _STEM = 6
 
 Pair = tuple[Key, str | None]
@@ -52,8 +54,9 @@ class Point:
 
     @cached_property
     def flags(self) -> frozenset[str]:
-        """The danger signs that it names."""
-        return red_flags(self.statement)
+        """The danger signs that it names; a temperature of the body speaks of fever."""
+        hot = any(one.unit == DEGREES and one.value >= FEVER for one in self.figures)
+        return red_flags(self.statement) | ({"fever"} if hot else set())
 
     @cached_property
     def is_caution(self) -> bool:
@@ -67,8 +70,9 @@ class Point:
 
     @cached_property
     def stems(self) -> frozenset[str]:
-        """The beginnings of its longer words."""
-        return frozenset(w[:_STEM] for w in self.statement.words if len(w) >= _CONTENT_WORD)
+        """The beginnings of the words that say what it is about."""
+        said_of = (word for word in self.statement.words if len(word) >= _CONTENT_WORD)
+        return frozenset(word[:_STEM].rstrip("s") for word in said_of if not is_small(word))
 
     @cached_property
     def pairs(self) -> frozenset[Pair]:
@@ -101,8 +105,14 @@ class Said:
 
     @cached_property
     def warned_of(self) -> frozenset[str]:
-        """The medicines that are named where something is warned of."""
-        return frozenset(name for one in self.points if one.is_caution for name in one.medicines)
+        """The medicines that are named where something is warned of, or right before it."""
+        following = [*self.points[1:], *self.points[-1:]]
+        return frozenset(
+            name
+            for one, after in zip(self.points, following, strict=True)
+            if one.is_caution or after.is_caution
+            for name in one.medicines
+        )
 
     @cached_property
     def flags(self) -> frozenset[str]:

@@ -17,8 +17,8 @@ from revision.points import Point, Said, said
 from revision.rubric import Criterion
 from revision.urgency import Urgency, speaks_of_urgency
 
-SHARED_WORDS = 3
-"""A statement that has so many words in common with what was rejected is what was rejected."""
+SHARED_WORDS, SHARED_SHARE = 3, 0.4
+"""A statement with so many words of what was rejected, or two that are much of its own, is meant."""
 HEAVY = 8
 """Points from which a prohibition that names nothing may mean any one statement."""
 
@@ -38,6 +38,9 @@ _ASKS_FOR_MORE = re.compile(
     r"drive|omit\w*|lack\w*|miss\w*|rather than|only|plays? down|downplay\w*|reassur\w*)\b",
     re.IGNORECASE,
 )
+
+
+_NEEDLESS = re.compile(r"\b(?:without|no|not)\b (?:any )?(?:need|reason|cause|indication)\w*")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,7 +102,7 @@ def rejected(critique: Critique | None, findings: Iterable[Finding]) -> Rejected
     forbids = [one for one in criteria.values() if one.kind == "forbid"]
     return Rejected(
         all=said([*texts, *problems.values()]),
-        forbidden=said(one.text for one in forbids if not _ASKS_FOR_MORE.search(one.text)),
+        forbidden=said(one.text for one in forbids if not _asks_for_more(one)),
         length=any(_OF_LENGTH.search(text) for text in [*texts, *problems.values()]),
         any_one=any(
             _names_nothing(one) and number not in problems for number, one in criteria.items()
@@ -114,7 +117,12 @@ def _is_against_urgency(criterion: Criterion) -> bool:
     speaking = [one for one in points if speaks_of_urgency(one.statement)]
     if criterion.kind == "require":
         return bool(speaking) and all(one.urgency < Urgency.AT_ONCE for one in speaking)
-    return bool(speaking) and not _ASKS_FOR_MORE.search(criterion.text)
+    return bool(speaking) and not _asks_for_more(criterion)
+
+
+def _asks_for_more(criterion: Criterion) -> bool:
+    """Say whether a prohibition is one of doing too little, as "tells the reader to wait"."""
+    return _ASKS_FOR_MORE.search(_NEEDLESS.sub("", criterion.text.lower())) is not None
 
 
 def _names_nothing(criterion: Criterion) -> bool:
@@ -130,4 +138,5 @@ def _names(one: Point, figure: Figure) -> bool:
 
 
 def _overlap(one: Point, point: Point) -> bool:
-    return len(one.stems & point.stems) >= SHARED_WORDS
+    shared = len(one.stems & point.stems)
+    return shared >= SHARED_WORDS or shared >= max(2, SHARED_SHARE * len(point.stems))

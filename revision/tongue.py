@@ -24,6 +24,7 @@ def another_tongue(change: Change) -> Iterator[WrongTongue]:
         mended = now == _script(_statements(asked)) and not _is_named(was, wishes)
         if not mended:
             yield "another script"
+        return
     spoke, speaks = language_of(before), language_of(after)
     if spoke is None:
         return
