@@ -34,6 +34,7 @@ _TOKEN = regex.compile(  # a number behind a letter, as in B12, is a name
     r"[\p{Latin}]++\d[\p{Latin}\d]*+|covid-19|\d++(?:[.,']\d++)*+|[\p{L}\p{M}]++|\S"
 )
 _THOUSANDS = re.compile(r"[1-9]\d{0,2}(?:[.,']\d{3})+")
+_DIGIT = re.compile(r"\d")
 _LONGEST = 30
 """Digits beyond this are no dose; a number so long is compared by its beginning."""
 _PER = frozenset({"/", "per", "por", "par", "pro", "на"})
@@ -84,8 +85,9 @@ class Figure:
 
 def figures(statement: Statement) -> tuple[Figure, ...]:
     """Return the figures of a statement, in order."""
-    found = [(one.group(), one.start()) for one in _TOKEN.finditer(statement.plain)]
-    return tuple(_read(found)) if any(_may_be_number(token) for token, _ in found) else ()
+    if not _DIGIT.search(statement.plain) and _tables()[1].keys().isdisjoint(statement.words):
+        return ()
+    return tuple(_read([(one.group(), one.start()) for one in _TOKEN.finditer(statement.plain)]))
 
 
 def _read(placed: list[tuple[str, int]]) -> Iterator[Figure]:
@@ -154,10 +156,6 @@ def _value(digits: str) -> float:
         return float(re.sub(r"[.,']", "", digits))
     whole, *rest = re.split(r"[.,']", digits)
     return float(f"{whole}.{''.join(rest)}") if len(rest) == 1 else float("".join([whole, *rest]))
-
-
-def _may_be_number(token: str) -> bool:
-    return token[0].isdigit() or token in _tables()[1]
 
 
 def _is_whole(value: float) -> bool:

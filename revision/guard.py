@@ -20,7 +20,7 @@ from revision.size import WrongSize, another_size
 from revision.tongue import WrongTongue, another_tongue
 from revision.wanted_form import LossOfForm, loss_of_form
 
-LONGEST = 120_000
+LONGEST = 60_000
 """Characters that are compared; more could keep the gateway from other requests."""
 MOST_NEW = 12
 """Statements with something new that one judgement can bear; more is a new answer."""

@@ -7,6 +7,7 @@ and one lost in many is no reason to refuse it.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from typing import Literal
 
 from revision.points import Point, Said
@@ -76,18 +77,18 @@ class Comparison:
             return len(lost) > FLAGS_WHEN_SHORTENED * len(had)
         return bool(lost)
 
-    def _without_dose(self) -> list[Point]:
-        return [
+    def _without_dose(self) -> Iterator[Point]:
+        return (
             point
             for point in self.before.points
             if any(
                 one.is_strict and not self.after.has(one) and not self.rejected.figure(one, point)
                 for one in point.figures
             )
-        ]
+        )
 
-    def _without_warning(self) -> list[Point]:
-        return [
+    def _without_warning(self) -> Iterator[Point]:
+        return (
             point
             for point in self.before.points
             if point.is_caution
@@ -95,11 +96,12 @@ class Comparison:
                 not self.rejected.medicine(name, point)
                 for name in point.medicines - self.after.warned_of
             )
-        ]
+        )
 
-    def _beyond_pardon(self, lost: list[Point]) -> bool:
+    def _beyond_pardon(self, lost: Iterator[Point]) -> bool:
         """Say whether more was lost than the one statement that an unnamed fault may stand for."""
-        return len(lost) > (1 if self.rejected.any_one else 0)
+        pardoned = 1 if self.rejected.any_one else 0
+        return next(islice(lost, pardoned, None), None) is not None
 
     def _cut_too_much(self) -> bool:
         weighty = [one for one in self.before.points if one.has_weight]

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import cache, lru_cache
 from pathlib import Path
 
+from revision.phrases import Phrases, searched
 from revision.statements import Statement, plain
 
 _SHORTEST = 5
@@ -59,14 +60,14 @@ def medicines(statement: Statement) -> tuple[Mention, ...]:
     """Return the medicines that a statement names."""
     found = [
         Mention(name=name, shown=word, place=statement.plain.find(word))
-        for word in statement.words
+        for word in dict.fromkeys(statement.words)
         if len(word) >= _SHORTEST and (name := _name(word)) is not None
     ]
     if not statement.plain.isascii():
+        known = _known()
         found += [
-            Mention(name=name, shown=word, place=statement.plain.find(word))
-            for word, name in _known().elsewhere.items()
-            if word in statement.plain
+            Mention(name=known.elsewhere[word], shown=word.strip(), place=place)
+            for word, place in known.phrases.found(statement)
         ]
     return tuple(found)
 
@@ -89,6 +90,7 @@ class _Known:
     by_letters: dict[str, str]
     by_sound: dict[str, str]
     elsewhere: dict[str, str]
+    phrases: Phrases
     class_of: dict[str, str]
     class_words: dict[str, str]
     stems: tuple[str, ...]
@@ -102,10 +104,12 @@ def _known() -> _Known:
     others = {plain(word): name for word, name in listed["other_names"].items()}
     written = {name: name for name in class_of}
     written |= {word: name for word, name in others.items() if _alphabetic(word)}
+    elsewhere = {word: name for word, name in others.items() if not _alphabetic(word)}
     return _Known(
         by_letters=written,
         by_sound={_sound(w): name for w, name in written.items() if len(w) >= _SHORTEST_BY_SOUND},
-        elsewhere={word: name for word, name in others.items() if not _alphabetic(word)},
+        elsewhere={searched(word): name for word, name in elsewhere.items()},
+        phrases=Phrases(elsewhere),
         class_of=class_of,
         class_words={
             plain(word): kind

@@ -1,18 +1,21 @@
 """Finding phrases of several languages in a statement, by whole words or by how words begin.
 
-Plain substring search, one phrase after another: it stays linear in the text for any text, which
-one large alternation of patterns does not.
+Phrases are filed under the two letters that they begin with, so a statement is held only against
+those that may be in it: the time goes with the text's length and hardly with the lists'. One large
+alternation of patterns would try every phrase at every letter.
 """
 
 import json
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from pathlib import Path
 
 from revision.statements import Statement, plain
 
 _DATA = Path(__file__).parent / "data"
+_JOINED = ("CJK", "HIRAGANA", "KATAKANA", "HANGUL", "THAI", "ARABIC", "HEBREW")
+"""Scripts without blanks between words, or with small words written onto the next one."""
 
 
 def load(name: str) -> dict[str, object]:
@@ -22,39 +25,34 @@ def load(name: str) -> dict[str, object]:
     return listed
 
 
-def prepared(phrases: Iterable[str]) -> tuple[str, ...]:
-    """Return phrases as they are searched for: ` word` begins a word, ` word ` is one."""
-    return tuple(dict.fromkeys(_searched(phrase) for phrase in phrases))
+class Phrases:
+    """Phrases to look for. `word` stands for every word that begins so, `word$` for itself."""
 
+    def __init__(self, listed: Iterable[str]) -> None:
+        self._by_head: dict[str, list[str]] = {}
+        for phrase in dict.fromkeys(map(searched, listed)):
+            head = phrase[1:3].strip() if phrase.startswith(" ") else phrase[0]
+            self._by_head.setdefault(head, []).append(phrase)
 
-def first(phrases: tuple[str, ...], statement: Statement) -> str | None:
-    """Return a phrase that the statement has, if any."""
-    padded = statement.padded
-    return next((one for one in phrases if one in padded), None)
+    def found(self, statement: Statement) -> Iterator[tuple[str, int]]:
+        """Yield the phrases that a statement has, and where in its padded words."""
+        padded = statement.padded
+        for head in statement.heads:
+            for phrase in self._by_head.get(head, ()):
+                place = padded.find(phrase)
+                if place >= 0:
+                    yield phrase, place
 
-
-def places(phrases: tuple[str, ...], statement: Statement) -> list[int]:
-    """Return where in the padded statement the phrases stand first."""
-    padded = statement.padded
-    return [place for one in phrases if (place := padded.find(one)) >= 0]
+    def are_in(self, statement: Statement) -> bool:
+        """Say whether a statement has any of the phrases."""
+        return next(self.found(statement), None) is not None
 
 
 @lru_cache(maxsize=4096)
-def _searched(phrase: str) -> str:
+def searched(phrase: str) -> str:
+    """Return a phrase as it is looked for: " word" begins a word, " word " is one."""
     folded = plain(phrase.strip())
-    whole = folded.endswith("$")
-    folded = folded.removesuffix("$")
-    if whole:
-        return f" {folded} "
-    return f" {folded}" if _has_blanks(folded) else folded  # nothing marks where a word begins
-
-
-def _has_blanks(text: str) -> bool:
-    """Say whether a text is in a script that puts blanks between words, and nothing before them.
-
-    Arabic and Hebrew put the article and prepositions before a word without a blank.
-    """
-    return not any(unicodedata.name(one, "").startswith(_JOINED) for one in text)
-
-
-_JOINED = ("CJK", "HIRAGANA", "KATAKANA", "HANGUL", "THAI", "ARABIC", "HEBREW")
+    if folded.endswith("$"):
+        return f" {folded[:-1]} "
+    joined = any(unicodedata.name(one, "").startswith(_JOINED) for one in folded)
+    return folded if joined else f" {folded}"

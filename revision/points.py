@@ -3,6 +3,7 @@
 Two answers are compared point by point, never word by word: a revision may say everything anew.
 """
 
+from bisect import bisect_left
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
@@ -78,12 +79,13 @@ class Point:
     def pairs(self) -> frozenset[Pair]:
         """Its doses, each with the medicine named last before it, or else first after it."""
         named = sorted(self.mentions, key=lambda one: one.place)
+        places = [one.place for one in named]
         found: set[Pair] = set()
         for figure in self.figures:
             if figure.is_dose:
-                before = [one for one in named if one.place < figure.place]
-                nearest = before[-1:] or named[:1]
-                found.add((figure.key, nearest[0].name if nearest else None))
+                before = bisect_left(places, figure.place)
+                nearest = named[max(0, before - 1)].name if named else None
+                found.add((figure.key, nearest))
         return frozenset(found)
 
     @property
@@ -163,5 +165,7 @@ class Said:
 
 
 def said(texts: Iterable[str]) -> Said:
-    """Return what some texts say."""
-    return Said(points=tuple(Point(statement=one) for text in texts for one in statements(text)))
+    """Return what some texts say; what is said twice is read once."""
+    read: dict[str, Point] = {}
+    listed = (one for text in texts for one in statements(text))
+    return Said(points=tuple(read.setdefault(one.shown, Point(statement=one)) for one in listed))

@@ -59,9 +59,8 @@ class Rejected:
 
     def figure(self, figure: Figure, point: Point) -> bool:
         """Say whether a figure of this point was rejected."""
-        return any(
-            _names(one, figure)
-            or self._same_medicine(one, point)
+        return self.all.has(figure) or any(
+            self._same_medicine(one, point)
             or (figure.is_dose and not one.medicines and _OF_DOSES.search(one.statement.plain))
             or _overlap(one, point)
             for one in self.all.points
@@ -131,10 +130,6 @@ def _names_nothing(criterion: Criterion) -> bool:
         return False
     points = said([criterion.text]).points
     return not any(one.figures or one.medicines or one.classes or one.flags for one in points)
-
-
-def _names(one: Point, figure: Figure) -> bool:
-    return Said(points=(one,)).has(figure)
 
 
 def _overlap(one: Point, point: Point) -> bool:

@@ -23,7 +23,8 @@ _SENTENCE = re.compile(r"[^.!?\n。！？]+")  # noqa: RUF001  # full-width stop
 def another_size(change: Change) -> Iterator[WrongSize]:
     """Yield what is wrong with the candidate's length."""
     was, now = (sum(map(len, texts)) for texts in (change.texts_before, change.texts_after))
-    if not change.should_shorten and now < KEPT_SHARE * (was - _rejected(change)):
+    shrunk = not change.should_shorten and now < KEPT_SHARE * was
+    if shrunk and now < KEPT_SHARE * (was - _rejected(change)):
         yield "much shorter"
     brief = change.conversation.asks_for_brevity
     times, room = (GROWN_WHEN_BRIEF, ROOM_WHEN_BRIEF) if brief else (GROWN, ROOM)

@@ -43,6 +43,12 @@ class Statement:
         """Its words and numbers between blanks, so that " word" finds where a word begins."""
         return f" {' '.join(_PIECE.findall(self.plain))} "
 
+    @cached_property
+    def heads(self) -> frozenset[str]:
+        """How its words begin, and all letters that are not Latin: a phrase may begin there."""
+        begun = {piece[:2] for piece in self.padded.split()}
+        return frozenset(begun if self.plain.isascii() else {*begun, *self.plain})
+
 
 def statements(text: str) -> tuple[Statement, ...]:
     """Return what a text says, statement by statement; list numbers and markup are left out."""

@@ -6,11 +6,11 @@ criteria of the rubric decide alone.
 
 import re
 from enum import IntEnum
-from functools import cache
+from functools import cache, lru_cache
 from typing import cast
 
 from retrieval.red_flags import red_flag
-from revision import phrases
+from revision.phrases import Phrases, load, searched
 from revision.statements import Statement
 
 EMERGENCY_NUMBERS = frozenset({"911", "112", "999", "988", "000", "111"})
@@ -70,32 +70,33 @@ def urgency(statement: Statement) -> Urgency:
     known = _lists()
     if _affirmed(known["emergency"], statement):
         return Urgency.EMERGENCY
-    if emergency_numbers(statement) and not _negated(statement, places=[_first_number(statement)]):
+    numbers = [statement.padded.find(f" {one}") for one in emergency_numbers(statement)]
+    if numbers and not _negated(statement, numbers):
         return Urgency.EMERGENCY
     if _affirmed(known["at_once"], statement):
         return Urgency.AT_ONCE
-    return Urgency.DOCTOR if phrases.first(known["see"], statement) else Urgency.NONE
+    return Urgency.DOCTOR if known["see"].are_in(statement) else Urgency.NONE
 
 
 def speaks_of_urgency(statement: Statement) -> bool:
     """Say whether a statement speaks of urgent help at all, negated or not."""
     known = _lists()
-    return any(phrases.first(known[name], statement) for name in ("emergency", "at_once")) or bool(
-        emergency_numbers(statement)
-    )
+    spoken = known["emergency"].are_in(statement) or known["at_once"].are_in(statement)
+    return spoken or bool(emergency_numbers(statement))
 
 
 def emergency_numbers(statement: Statement) -> frozenset[str]:
     """Return the emergency numbers that a statement names."""
     found = set(_NUMBER.findall(statement.plain))
-    if found & _MORE_NUMBERS and not phrases.first(_lists()["call"], statement):
+    if found & _MORE_NUMBERS and not _lists()["call"].are_in(statement):
         found -= _MORE_NUMBERS
     return frozenset(found & (EMERGENCY_NUMBERS | _MORE_NUMBERS))
 
 
 def red_flags(statement: Statement) -> frozenset[str]:
     """Return the danger signs that a statement names, by kind."""
-    found = {kind for kind, signs in _flags().items() if phrases.first(signs, statement)}
+    kinds, signs = _flags()
+    found = {kind for sign, _ in signs.found(statement) for kind in kinds[sign]}
     if not found and statement.plain.isascii() and red_flag(statement.plain) is not None:
         found.add("other")
     return frozenset(found)
@@ -103,51 +104,45 @@ def red_flags(statement: Statement) -> frozenset[str]:
 
 def is_caution(statement: Statement) -> bool:
     """Say whether a statement warns of something."""
-    return phrases.first(_lists()["caution"], statement) is not None
+    return _lists()["caution"].are_in(statement)
 
 
-def _affirmed(known: tuple[str, ...], statement: Statement) -> bool:
-    found = phrases.places(known, statement)
-    return bool(found) and not _negated(statement, places=found)
+def _affirmed(known: Phrases, statement: Statement) -> bool:
+    found = [place for _, place in known.found(statement)]
+    return bool(found) and not _negated(statement, found)
 
 
-def _negated(statement: Statement, *, places: list[int]) -> bool:
+def _negated(statement: Statement, places: list[int]) -> bool:
     """Say whether all these places are negated, as in "no need to"; "do not wait" is none."""
-    known = _lists()
-    return all(_is_no(statement.padded[max(0, at - _LOOK_BACK) : at + 1], known) for at in places)
+    return all(_is_no(statement.padded[max(0, at - _LOOK_BACK) : at + 1]) for at in places)
 
 
-def _is_no(before: str, known: dict[str, tuple[str, ...]]) -> bool:
-    at = max((before.rfind(one) for one in known["not"]), default=-1)
-    return at >= 0 and not any(one in before[at:] for one in known["wait"])
-
-
-def _first_number(statement: Statement) -> int:
-    numbers = sorted(emergency_numbers(statement), key=statement.padded.find)
-    return max(0, statement.padded.find(f" {numbers[0]}"))
+@lru_cache(maxsize=4096)
+def _is_no(before: str) -> bool:
+    said = Statement(shown=before, plain=before)
+    at = max((place for _, place in _lists()["not"].found(said)), default=-1)
+    if at < 0:
+        return False
+    return all(place < at for _, place in _lists()["wait"].found(said))
 
 
 @cache
-def _lists() -> dict[str, tuple[str, ...]]:
-    listed = phrases.load("urgency")
-    by_language = ("emergency", "at_once", "not")
+def _lists() -> dict[str, Phrases]:
+    listed = load("urgency")
+    by_language = cast(dict[str, dict[str, list[str]]], listed)
+    plain_lists = cast(dict[str, list[str]], listed)
     return {
-        **{
-            name: phrases.prepared(
-                phrase
-                for words in cast(dict[str, list[str]], listed[name]).values()
-                for phrase in words
-            )
-            for name in by_language
-        },
-        **{
-            name: phrases.prepared(cast(list[str], listed[name]))
-            for name in ("wait", "call", "see", "caution")
-        },
-    }
+        name: Phrases(phrase for some in by_language[name].values() for phrase in some)
+        for name in ("emergency", "at_once", "not")
+    } | {name: Phrases(plain_lists[name]) for name in ("wait", "call", "see", "caution")}
 
 
 @cache
-def _flags() -> dict[str, tuple[str, ...]]:
-    listed = cast(dict[str, list[str]], phrases.load("urgency")["flags"])
-    return {kind: phrases.prepared(signs) for kind, signs in listed.items()}
+def _flags() -> tuple[dict[str, list[str]], Phrases]:
+    """Return the kinds that each sign is of, and the signs."""
+    listed = cast(dict[str, list[str]], load("urgency")["flags"])
+    kinds: dict[str, list[str]] = {}
+    for kind, signs in listed.items():
+        for sign in signs:
+            kinds.setdefault(searched(sign), []).append(kind)
+    return kinds, Phrases(sign for signs in listed.values() for sign in signs)

@@ -6,9 +6,9 @@ from dataclasses import replace
 import pytest
 
 from models.messages import Completion, Message
+from revision.change import Change
 from revision.conversation import Conversation
 from revision.form import AnswerForm
-from revision.change import Change
 from revision.guard import inspect
 
 DRAFT = "Rest, drink enough, and take paracetamol if it hurts. See a doctor if it gets worse."
