@@ -21,7 +21,7 @@ _LATIN_FOR = str.maketrans(
     {
         **dict(zip("абвгдезийклмнопрстуфыэіў", "abvgdezijklmnoprstufiiiu", strict=True)),
         "ж": "j",
-        "х": "h",
+        "\u0445": "h",
         "ц": "c",
         "ч": "c",
         "ш": "s",

@@ -18,7 +18,7 @@ from revision.rubric import Criterion
 from revision.urgency import Urgency, speaks_of_urgency
 
 SHARED_WORDS, SHARED_SHARE = 3, 0.4
-"""A statement with so many words of what was rejected, or two that are much of its own, is meant."""
+"""A statement with so many words of what was rejected, or two that are much of it, is meant."""
 HEAVY = 8
 """Points from which a prohibition that names nothing may mean any one statement."""
 
