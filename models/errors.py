@@ -6,7 +6,7 @@ ModelError
 ├── ModelTimeout        no answer within the time given, or 408
 ├── ModelRejected       it refused the request itself (another 4xx, or 501)
 │   └── ContextOverflow the prompt is longer than its context, or 413
-└── MalformedReply      an answer that is not what the API promises
+└── MalformedReply      an answer that is not what the API promises, such as a redirect
 EmbedderError           the embedding model cannot be loaded or gives unusable vectors
 
 Messages name the upstream's status, never its words: those may repeat a patient's.
@@ -51,7 +51,11 @@ class ModelRejected(ModelError):  # noqa: N818
 
 
 class ContextOverflow(ModelRejected):
-    """The prompt does not fit into the model's context."""
+    """The prompt does not fit into the model's context: of `limit` tokens, if the server said."""
+
+    def __init__(self, message: str, *, status: int, limit: int | None = None) -> None:
+        super().__init__(message, status=status)
+        self.limit = limit
 
 
 class MalformedReply(ModelError):  # noqa: N818

@@ -15,12 +15,20 @@ import aiohttp
 import orjson
 import stamina
 
-from models.errors import ModelError, ModelOverloaded, ModelRejected, ModelUnavailable
+from models.context import Context
+from models.errors import (
+    MalformedReply,
+    ModelError,
+    ModelOverloaded,
+    ModelRejected,
+    ModelUnavailable,
+)
 from models.messages import Call, Json
 from models.replicas import Replicas
 from models.upstream_errors import refusal, translated
 from models.wire import ModelCard, ModelCards, parse
 
+CHAT = "/chat/completions"
 CONNECT_S = 5.0
 ATTEMPTS = 2
 LONGEST_WAIT_S = 5.0
@@ -30,6 +38,8 @@ MODELS_S = 5.0
 IDLE_S = 4.0
 """Idle connections are dropped before vLLM's default keep-alive of 5 s does it under our feet."""
 MAX_REPLY = 16 * 1024 * 1024
+BAD_REQUESTS = frozenset({400, 413, 422})
+"""What a client would be blamed for, if the request were its own."""
 
 
 class OpenAIServer:
@@ -42,6 +52,7 @@ class OpenAIServer:
         self, urls: Sequence[str], *, api_key: str | None = None, timeout_s: float = 300.0
     ) -> None:
         self.replicas = Replicas(urls)
+        self._contexts: dict[str, Context] = {}
         self._timeout_s = timeout_s
         self._headers = {"content-type": "application/json", "accept-encoding": "identity"}
         if api_key:
@@ -74,11 +85,37 @@ class OpenAIServer:
         """
         deadline = asyncio.get_running_loop().time() + MODELS_S
         call = Call(step="models", messages=(), deadline=deadline)
-        async with self._once(self.replicas.choose(""), "GET", "/models", None, call) as response:
-            return parse(ModelCards, await _read(response)).data
+        url = self.replicas.choose("")
+        try:
+            async with self._once(url, "GET", "/models", None, call) as response:
+                return parse(ModelCards, await read_whole(response.content.iter_any())).data
+        except ModelRejected as error:
+            if error.status not in BAD_REQUESTS:
+                raise
+            # What is asked here comes from no client, so none may be told that it asked wrongly.
+            raise MalformedReply(
+                f"the model server gives no list of models (HTTP {error.status})"
+            ) from None
 
-    async def fetch(self, body: Mapping[str, Json], call: Call) -> bytes:
-        """Return the whole reply to one chat completion request.
+    def context(self, model: str) -> Context:
+        """Return what is known of that model's context."""
+        return self._contexts.setdefault(model, Context(self, model))
+
+    async def ask(self, path: str, body: Mapping[str, Json], call: Call) -> bytes:
+        """Return the reply to a side question, such as a count of tokens; it is asked once.
+
+        `path` begins at the server's root: what is not OpenAI's API does not lie under it.
+
+        Raises:
+            ModelError: there is none.
+
+        """
+        root = self.replicas.choose(call.affinity).removesuffix("/v1")
+        async with self._once(root, "POST", path, _encode(body), call) as response:
+            return await read_whole(response.content.iter_any())
+
+    async def fetch(self, body: Mapping[str, Json], call: Call, *, path: str = CHAT) -> bytes:
+        """Return the whole reply to one request, by default for a chat completion.
 
         Raises:
             ModelError: as its subclasses say; once even after a retry.
@@ -88,15 +125,15 @@ class OpenAIServer:
         tried: list[str] = []
         async for attempt in _attempts():
             with attempt:
-                async with self._pick("/chat/completions", payload, call, tried) as response:
-                    return await _read(response)
+                async with self._pick(path, payload, call, tried) as response:
+                    return await read_whole(response.content.iter_any())
         raise AssertionError("stamina leaves the loop by return or raise")
 
     @asynccontextmanager
     async def open(
-        self, body: Mapping[str, Json], call: Call
+        self, body: Mapping[str, Json], call: Call, *, path: str = CHAT
     ) -> AsyncIterator[aiohttp.ClientResponse]:
-        """Open one chat completion; its status is 200 and its body still to be read.
+        """Open one reply, by default a chat completion; status 200, its body still to be read.
 
         Raises:
             ModelError: on opening, after one retry; or while the body is read, without one.
@@ -108,7 +145,7 @@ class OpenAIServer:
             async for attempt in _attempts():
                 with attempt:
                     response = await stack.enter_async_context(
-                        self._pick("/chat/completions", payload, call, tried)
+                        self._pick(path, payload, call, tried)
                     )
             yield response
 
@@ -142,7 +179,11 @@ class OpenAIServer:
                 timeout=aiohttp.ClientTimeout(total=self._time_left(call), connect=CONNECT_S),
             ) as response:
                 if response.status != 200:  # noqa: PLR2004
-                    raise refusal(response.status, response.headers, await _read(response))
+                    raise refusal(
+                        response.status,
+                        response.headers,
+                        await read_whole(response.content.iter_any()),
+                    )
                 yield response
 
     def _time_left(self, call: Call) -> float:
@@ -183,11 +224,16 @@ def _encode(body: Mapping[str, Json]) -> bytes:
         ) from None
 
 
-async def _read(response: aiohttp.ClientResponse) -> bytes:
-    """Read the body whole, up to `MAX_REPLY` bytes."""
-    body = b""
-    async for piece in response.content.iter_any():
+async def read_whole(pieces: AsyncIterator[bytes]) -> bytes:
+    """Return a body that comes in pieces, up to `MAX_REPLY` bytes.
+
+    Raises:
+        ModelError: it is longer.
+
+    """
+    body = bytearray()
+    async for piece in pieces:
         body += piece
         if len(body) > MAX_REPLY:
             raise ModelError(f"the model server's reply is longer than {MAX_REPLY} bytes")
-    return body
+    return bytes(body)

@@ -2,7 +2,7 @@
 
 A criterion asks whether something is in the answer, and a wrong dose is in it as well as a right
 one. So what nobody gave before is asked about by itself: one judgement for the whole candidate, in
-which one doubtful figure is enough for a no. That keeps to the bound on hidden calls (ADR 16).
+which one doubtful figure is enough for a no. That keeps to the bound on hidden calls (ADR 19).
 """
 
 from typing import Literal

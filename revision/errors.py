@@ -2,6 +2,7 @@
 
 RevisionError
 ├── DeadlinePassed   the request's time is up
+│   └── ShareSpent   the step's share of it is
 ├── Unparsable       a model's reply to a hidden step could not be read, even after one retry
 └── EmptyDraft       the model gave no answer to review, even after one retry
 """
@@ -13,6 +14,10 @@ class RevisionError(Exception):
 
 class DeadlinePassed(RevisionError):  # noqa: N818  # named after the state, as in the tree above
     """The request's time is up."""
+
+
+class ShareSpent(DeadlinePassed):
+    """The step's share of the request's time is up; others may go on."""
 
 
 class Unparsable(RevisionError):  # noqa: N818

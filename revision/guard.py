@@ -3,7 +3,7 @@
 A judge asks whether the criteria are met; it does not ask whether half the answer has vanished, or
 whether a dose came out of nowhere. These checks do. Each has a reason to give from a closed list.
 Where they cannot read (a language without a list), they say nothing, and the critical criteria
-decide; what is new and may be right they report, to be judged on its own (ADR 16).
+decide; what is new and may be right they report, to be judged on its own (ADR 19).
 """
 
 import json

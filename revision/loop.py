@@ -75,6 +75,9 @@ async def self_revise(  # noqa: C901  # the method, whole, on one page
 
         # 3. Revise what is unmet, 4. take it only if it is judged better, 5. stop.
         while reason is None and rubric is not None:
+            if not steps.has_time():
+                reason = "deadline"
+                break
             rounds += 1
             async with aclosing(_round(steps, rounds, best, drafts)) as attempt:
                 async for event in attempt:

@@ -28,6 +28,9 @@ class Steps(Protocol):
     async def fits(self, answer: str) -> bool:
         """Say whether an answer may have the form that was asked for."""
 
+    def has_time(self) -> bool:
+        """Say whether there is time for another round, its re-check included."""
+
     async def explain(self, best: Reviewed) -> tuple[Finding, ...]:
         """Write what is wrong with the answer where it falls short."""
 

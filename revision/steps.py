@@ -11,6 +11,7 @@ from revision.case import Case
 from revision.change import Change
 from revision.critique import Critique, Finding
 from revision.draft import draft
+from revision.errors import ShareSpent
 from revision.events import Drafted, Event, Objection
 from revision.explain import explain
 from revision.guard import inspect
@@ -18,6 +19,7 @@ from revision.judge import judge
 from revision.prepare import prepare
 from revision.review import Reviewed
 from revision.revise import merge, revise
+from revision.room import NoRoom
 from revision.rubric import Rubric
 
 
@@ -35,6 +37,7 @@ class ModelSteps:
     async def draft(self) -> AsyncGenerator[Event, None]:
         """Yield events up to `Drafted`."""
         if self.given is not None:
+            self.case.calls.room.expect(self.given)
             yield Drafted(drafts=(Completion(text=self.given, finish_reason="stop"),))
             return
         async for event in draft(self.case):
@@ -48,7 +51,15 @@ class ModelSteps:
 
     async def judge(self, answer: str, rubric: Rubric) -> Critique:
         """Judge an answer on every criterion."""
-        return await judge(self.case, answer, rubric)
+        clock = asyncio.get_running_loop().time
+        started = clock()
+        critique = await judge(self.case, answer, rubric)
+        self.case.calls.time.judged(clock() - started)
+        return critique
+
+    def has_time(self) -> bool:
+        """Say whether there is time for another round."""
+        return self.case.calls.time.has_time_for_round()
 
     async def fits(self, answer: str) -> bool:
         """Say whether an answer may have the form asked for: not if it is known to lack it."""
@@ -59,7 +70,10 @@ class ModelSteps:
         """Write what is wrong with the answer; nothing in modes that save the call."""
         if best.critique is None or not best.critique.unmet or not self.case.policy.explains:
             return ()
-        return await explain(self.case, best.answer.text, best.critique)
+        try:
+            return await explain(self.case, best.answer.text, best.critique)
+        except (ShareSpent, NoRoom):
+            return ()  # the criteria themselves say what is asked; the revision comes first
 
     async def revise(self, best: Reviewed, findings: tuple[Finding, ...]) -> Completion:
         """Write a better answer."""

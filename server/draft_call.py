@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from models import sse
 from models.errors import ModelError, ModelUnavailable
 from models.messages import Call, Json, Usage, merge_system
+from models.openai_http import read_whole
 from revision.calls import CallRecord
 from server.draft_chunks import Chunk, read
 from server.job import Plan
@@ -45,10 +46,15 @@ class DraftCall:
         }
 
     async def whole(self) -> Chunk:
-        """Return the upstream's whole answer."""
+        """Return the upstream's whole answer.
+
+        Raises:
+            ModelError: there is none, or it is too long.
+
+        """
         writer = self.services.writer(self.plan.choice.model)
         async with writer.relay(self._payload(), self.call) as relayed:
-            data = b"".join([piece async for piece in relayed.body])
+            data = await read_whole(relayed.body)
         return read(data, "message", choices=self._choices)
 
     async def chunks(self) -> AsyncGenerator[Chunk, None]:

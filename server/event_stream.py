@@ -1,8 +1,8 @@
 """Server-sent events to a client: frames, the response, and text cut into chunks."""
 
-import logging
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from contextlib import aclosing
+from typing import Self
 
 import orjson
 import regex
@@ -10,10 +10,8 @@ from fastapi.sse import EventSourceResponse, format_sse_event
 from starlette.types import Receive, Scope, Send
 
 from models.messages import Json
-from server.errors import api_error
-from server.log import place_of
-
-log = logging.getLogger("clinalign")
+from server.errors import ApiError, api_error
+from server.log import unhandled
 
 DONE = format_sse_event(data_str="[DONE]")
 HEADERS = {"cache-control": "no-cache", "x-accel-buffering": "no"}
@@ -33,23 +31,35 @@ def comment(text: str) -> bytes:
     return format_sse_event(comment=text, data_str=None)
 
 
-async def to_the_end(frames: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
-    """Yield the frames of a stream, an error in our form if they break off, and `[DONE]` always."""
+async def to_the_end(
+    frames: AsyncGenerator[bytes, None], *, before_failure: Callable[[], Iterable[bytes]] = tuple
+) -> AsyncGenerator[bytes, None]:
+    """Yield the frames of a stream, an error in our form if they break off, and `[DONE]` always.
+
+    `before_failure` says what must still be told when they do.
+    """
     try:
         async with aclosing(frames):
             async for piece in frames:
                 yield piece
     except Exception as error:  # noqa: BLE001  # the last resort of a stream that has begun
-        yield _failure(error)
+        for piece in before_failure():
+            yield piece
+        yield failure(error)
     yield DONE
 
 
-def _failure(error: Exception) -> bytes:
+def failure(error: Exception) -> bytes:
     """Return the frame that tells a failure after the first byte; log it if it is ours."""
-    if (told := api_error(error)).code == "internal_error":
-        # No traceback: it repeats what was being worked on.
-        log.error("unhandled error=%s at=%s", type(error).__name__, place_of(error))
-    return frame(told.to_wire())
+    return frame(reported(error).to_wire())
+
+
+def reported(error: Exception) -> ApiError:
+    """Return what a client is told of a failure after the first byte; log it if it is ours."""
+    # One that has our own form already was logged where it got it.
+    if (told := api_error(error)).code == "internal_error" and told is not error:
+        unhandled(error)
+    return told
 
 
 def pieces(text: str) -> Iterator[str]:
@@ -78,7 +88,13 @@ class EventStream(EventSourceResponse):
         headers: dict[str, str],
     ) -> None:
         super().__init__(content, headers={**HEADERS, **headers})
+        self._content = content
         self._close = close
+
+    def through(self, change: Callable[[AsyncIterator[bytes]], AsyncIterator[bytes]]) -> Self:
+        """Send what `change` makes of the content in its place, and return the stream."""
+        self.body_iterator = change(self._content)
+        return self
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send the stream."""

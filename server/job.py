@@ -3,28 +3,37 @@
 import asyncio
 import secrets
 import time
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
+from typing import TypeVar
 
 from starlette.datastructures import Headers
 
+from models.context import Context
 from models.messages import Json
+from models.openai_chat import OpenAIChatModel
+from models.protocols import ChatModel
 from retrieval.retriever import Retriever
 from revision.calls import Calls
 from revision.case import Case
 from revision.conversation import AnswerOptions, Conversation
+from revision.errors import DeadlinePassed
 from revision.events import Event, Stopped
 from revision.loop import self_revise
 from revision.policy import Mode, Policy, at_least, policy_for
 from revision.review import Review, StopReason
+from revision.room import Room
 from revision.steps import ModelSteps
 from server.catalog import Choice
+from server.deadline import Limits, limits
 from server.errors import InvalidRequest
 from server.schemas import AnswerRequest, Asked, ChatRequest
 from server.services import Services
 from server.side_requests import HEADER, is_side_prompt, says_side_request
 from server.version import system_fingerprint
+
+Result = TypeVar("Result")
 
 OURS = frozenset(
     {
@@ -59,8 +68,11 @@ class Job:
     calls: Calls
     steps: ModelSteps
     services: Services
+    ping_s: float
     trace: bool = False
     exposes_reasoning: bool = False
+    tells_status: bool = False
+    cites: bool = False
 
     def first_token(self) -> None:
         """Note that the first token of the final answer goes out now."""
@@ -136,24 +148,29 @@ def _is_side_request(services: Services, body: ChatRequest, headers: Headers) ->
 async def open_job(
     services: Services,
     body: ChatRequest | AnswerRequest,
-    choice: Choice,
-    mode: Mode,
+    plan: Plan,
     *,
+    within: Limits | None = None,
     rounds: int | None = None,
     wanted: ChatRequest | None = None,
 ) -> Job:
     """Return the job of a reviewed request.
 
-    `wanted` says how an answer is to be written where the body itself is no chat's.
+    `within` are its limits, which began when it came; `wanted` says how an answer is to be
+    written where the body itself is no chat's.
 
     Raises:
         NotReady: there are no principles to review by.
+        DeadlinePassed: it was not known in time whether there are.
 
     """
     wishes = body.revision
-    retriever = await services.shelf.retriever() if mode != "draft" else None
+    within = within or limits(services.settings, wishes)
+    retriever = None
+    if plan.mode != "draft":
+        retriever = await in_time(services.shelf.retriever(), within.deadline)
     policy = policy_for(
-        mode,
+        plan.mode,
         max_rounds=wishes.max_rounds if rounds is None else rounds,
         top_k=wishes.top_k,
         live_draft=wishes.expose == "reasoning" and isinstance(body, ChatRequest) and body.stream,
@@ -163,18 +180,23 @@ async def open_job(
     else:
         options = _options(services, wanted, ours=OURS | {"answer"})
     revision_id = f"rev_{secrets.token_hex(16)}"
-    writer = services.writer(choice.model)
-    deadline_s = (wishes.deadline_ms or services.settings.deadline_ms) / 1000
+    writer = services.writer(plan.choice.model)
+    writer.context.tell(plan.choice.context)
+    turns = body.turns()
+    room = Room(_context(writer), turns, options=writer.options, affinity=revision_id)
+    judge = services.judge
     calls = Calls(
         writer=writer,
-        judge=services.judge or writer,
-        deadline=asyncio.get_running_loop().time() + deadline_s,
+        judge=judge or writer,
+        deadline=within.deadline,
         seed=options.seed,
         affinity=revision_id,
         parallel=services.judgements_at_once,
+        room=room,
+        judge_room=Room(_context(judge), turns, affinity=revision_id) if judge else None,
     )
     case = Case(
-        conversation=Conversation(messages=body.turns()),
+        conversation=Conversation(messages=turns),
         options=options,
         policy=policy,
         calls=calls,
@@ -185,7 +207,7 @@ async def open_job(
         model=body.model,
         created=int(time.time()),
         started=time.perf_counter(),
-        fingerprint=_fingerprint(services, choice.model, retriever),
+        fingerprint=_fingerprint(services, plan.choice.model, retriever),
         policy=policy,
         calls=calls,
         steps=ModelSteps(
@@ -194,9 +216,30 @@ async def open_job(
             given=body.answer if isinstance(body, AnswerRequest) else None,
         ),
         services=services,
+        ping_s=within.ping_s,
         trace="trace" in wishes.include,
         exposes_reasoning=wishes.expose == "reasoning",
+        tells_status="status" in wishes.include,
+        cites="citations" in wishes.include,
     )
+
+
+def _context(model: ChatModel) -> Context | None:
+    return model.context if isinstance(model, OpenAIChatModel) else None
+
+
+async def in_time(work: Awaitable[Result], deadline: float) -> Result:
+    """Return what the work returns, if that is before the deadline.
+
+    Raises:
+        DeadlinePassed: it is not.
+
+    """
+    try:
+        async with asyncio.timeout_at(deadline):
+            return await work
+    except TimeoutError:
+        raise DeadlinePassed("the request's time is up") from None
 
 
 async def run(job: Job) -> tuple[Review, tuple[Event, ...]]:

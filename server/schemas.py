@@ -5,11 +5,13 @@ we do not name are kept and passed on. What says who a person is or how a record
 here: it is checked, carried on the request, and never sent to a model server (`exclude`).
 """
 
+from collections.abc import Mapping
 from typing import Annotated, Literal, TypeVar
 
 from fastapi import Request
 from pydantic import (
     BaseModel,
+    ConfigDict,
     Field,
     SerializerFunctionWrapHandler,
     ValidationError,
@@ -32,11 +34,11 @@ from server.complaints import complaint, not_json
 from server.conversation_rules import check_turns
 from server.departure import body_of
 from server.errors import InvalidRequest
-from server.refused import without_refused
+from server.refused import describe, without_refused
 from server.response_format import ResponseFormat
 from server.tools import NamedChoice, Tool, ToolChoice
 from server.turns import ChatMessage
-from server.wire_fields import Body, Closed, Flag, Number, Whole
+from server.wire_fields import Body, Closed, Flag, Number, Whole, null_is
 
 MOST_CHOICES = 8
 MOST_MESSAGES = 1000
@@ -51,12 +53,16 @@ class RevisionOptions(Closed):
     max_rounds: Annotated[int, Field(ge=0, le=3, strict=True)] | None = None
     top_k: Annotated[int, Field(ge=1, le=20, strict=True)] | None = None
     deadline_ms: Annotated[int, Field(ge=100, le=600_000, strict=True)] | None = None
-    include: tuple[Literal["trace"], ...] = ()
+    include: Annotated[
+        tuple[Literal["trace", "status", "citations"], ...], null_is(default=())
+    ] = ()
     expose: Literal["reasoning"] | None = None
 
 
 class Asked(Body):
     """What chat completions, critiques and revisions have in common."""
+
+    model_config = ConfigDict(json_schema_extra=describe)
 
     model: Annotated[str, Field(min_length=1, max_length=256)]
     messages: Annotated[tuple[ChatMessage, ...], Field(min_length=1, max_length=MOST_MESSAGES)]
@@ -68,7 +74,7 @@ class Asked(Body):
     safety_identifier: Annotated[str | None, Field(max_length=64, exclude=True)] = None
     prompt_cache_key: Annotated[str | None, Field(max_length=64, exclude=True)] = None
 
-    @field_validator("revision", mode="before")
+    @field_validator("revision", mode="before", json_schema_input_type=RevisionOptions | None)
     @classmethod
     def _default_revision(cls, value: object) -> object:
         """Take null for "not given", as OpenAI's API does."""
@@ -106,7 +112,7 @@ class ChatRequest(Asked):
     modalities: Annotated[Modalities | None, Field(exclude=True)] = None
     service_tier: Annotated[ServiceTier | None, Field(exclude=True)] = None
 
-    @field_validator("stream", mode="before")
+    @field_validator("stream", mode="before", json_schema_input_type=Flag | None)
     @classmethod
     def _default_stream(cls, value: object) -> object:
         """Take null for "not given", as OpenAI's API does."""
@@ -166,12 +172,32 @@ async def read_body(request: Request, kind: type[Read]) -> Read:
 
     """
     check_encoding(request)
-    fields = without_refused(_fields_of(await body_of(request)))
-    body = _formed(fields, kind)
+    return checked(_fields_of(await body_of(request)), kind)
+
+
+def checked(fields: Mapping[str, object], kind: type[Read]) -> Read:
+    """Return the request that these fields make, once all its rules are checked.
+
+    Raises:
+        InvalidRequest: as `read_body`.
+
+    """
+    body = _formed(without_refused(fields), kind)
     check_turns(body.messages)
     if isinstance(body, ChatRequest):
         body.check_together()
     return body
+
+
+async def read_form(request: Request, kind: type[Form]) -> Form:
+    """Read a request body of that form, which is no conversation as chat completions have it.
+
+    Raises:
+        InvalidRequest: naming the parameter at fault and never repeating what it held.
+
+    """
+    check_encoding(request)
+    return parse_body(await body_of(request), kind)
 
 
 def parse_body(body: bytes, kind: type[Form]) -> Form:

@@ -3,6 +3,7 @@
 Read once, when a command starts; nothing else in the project looks at the environment.
 """
 
+import re
 from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
@@ -24,6 +25,7 @@ from server.version import PACKAGE
 
 MEGABYTE = 1024 * 1024
 DEMO_ANSWER_TOKENS = 256
+_LINKABLE = re.compile(r"[^\s<>\"?#\\]+\Z")
 
 
 class SettingsInvalid(Exception):  # noqa: N818  # named after the state
@@ -74,6 +76,9 @@ class Settings(BaseSettings):
     minimum_mode: Mode = "draft"
     """Nothing gets less review than this, whatever a request says; side requests neither."""
 
+    public_url: str | None = None
+    """Where users' browsers reach this gateway, such as https://clinic.example; for links to it."""
+
     max_body_bytes: Annotated[int, Field(ge=1024)] = 2 * MEGABYTE
     ping_s: Annotated[float, Field(gt=0, le=60)] = 10.0
     """Longest silence of a stream."""
@@ -96,6 +101,18 @@ class Settings(BaseSettings):
         if isinstance(value, str):
             return _with_version(value)
         return value if value is None else tuple(_with_version(url) for url in value)
+
+    @field_validator("public_url")
+    @classmethod
+    def _linkable(cls, value: str | None) -> str | None:
+        """Return the URL without `/v1`, which clients' base URLs have and links add."""
+        if value is None:
+            return None
+        parts = urlsplit(value)
+        sound = parts.scheme in {"http", "https"} and parts.hostname and _LINKABLE.match(value)
+        if not sound or parts.username is not None:
+            raise ValueError("must be a URL such as https://clinic.example, without a query")
+        return value.rstrip("/").removesuffix("/v1")
 
     @property
     def is_demo(self) -> bool:

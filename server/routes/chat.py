@@ -1,17 +1,17 @@
 """`POST /v1/chat/completions`."""
 
-import asyncio
-
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
+from server.deadline import limits
 from server.departure import or_gone
-from server.job import open_job, plan_chat, run
+from server.job import in_time, open_job, plan_chat, run
 from server.json_response import JsonResponse
 from server.relay import relay
 from server.replies import completion_body
 from server.routes.wiring import Wired
 from server.schemas import ChatRequest, read_body
+from server.services import Services
 from server.streaming import stream_review
 
 router = APIRouter()
@@ -20,13 +20,21 @@ router = APIRouter()
 @router.post("/v1/chat/completions", response_model=None)
 async def chat_completions(request: Request, services: Wired) -> Response:
     """Answer a conversation: drafted, critiqued, revised, re-checked."""
-    body = await read_body(request, ChatRequest)
-    plan = await plan_chat(services, body, request.headers)
+    return await answer(request, services, await read_body(request, ChatRequest))
+
+
+async def answer(request: Request, services: Services, body: ChatRequest) -> Response:
+    """Return the answer, an `EventStream` if a stream was asked for, else a `JsonResponse`.
+
+    Raises:
+        ApiError, ModelError, RevisionError: there is none.
+
+    """
+    within = limits(services.settings, body.revision, request.headers, stream=bool(body.stream))
+    plan = await in_time(plan_chat(services, body, request.headers), within.deadline)
     if plan.relayed:
-        wished = body.revision.deadline_ms or services.settings.deadline_ms
-        deadline = asyncio.get_running_loop().time() + wished / 1000
-        return await relay(services, request, body, plan, deadline)
-    job = await open_job(services, body, plan.choice, plan.mode)
+        return await relay(services, request, body, plan, within)
+    job = await open_job(services, body, plan, within=within)
     request.state.revision_id = job.revision_id  # from here on errors carry it too
     if body.stream:
         usage = body.stream_options is not None and body.stream_options.include_usage

@@ -8,9 +8,10 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from revision.revise import TOOL_OPTIONS
+from server.deadline import limits
 from server.departure import or_gone
 from server.errors import InvalidRequest
-from server.job import mode_of, open_job, run
+from server.job import Plan, in_time, mode_of, open_job, run
 from server.json_response import JsonResponse
 from server.replies import revision_body
 from server.routes.wiring import Wired
@@ -42,11 +43,13 @@ async def _review(
 ) -> Response:
     body = await read_body(request, AnswerRequest)
     wanted = _checked(await read_body(request, ChatRequest))
-    choice = await services.catalog.resolve(body.model)
+    within = limits(services.settings, body.revision, request.headers)
+    choice = await in_time(services.catalog.resolve(body.model), within.deadline)
     mode = mode_of(services, body, choice)
     if mode == "draft":
         raise InvalidRequest("the mode draft reviews nothing; name another", param="revision.mode")
-    job = await open_job(services, body, choice, mode, rounds=rounds, wanted=wanted)
+    plan = Plan(choice=choice, mode=mode)
+    job = await open_job(services, body, plan, within=within, rounds=rounds, wanted=wanted)
     request.state.revision_id = job.revision_id  # from here on errors carry it too
     review, events = await or_gone(request, run(job))
     headers = {"x-revision-id": job.revision_id, "x-revision-status": review.status}
@@ -66,6 +69,13 @@ def _checked(body: ChatRequest) -> ChatRequest:
             raise InvalidRequest(
                 f"{name} means nothing to a review of an answer; leave it out",
                 param=name,
+                code="unsupported_parameter",
+            )
+    for number, thing in enumerate(body.revision.include):
+        if thing != "trace":
+            raise InvalidRequest(
+                "revision.include may name only trace here; status and citations are for chats",
+                param=f"revision.include.{number}",
                 code="unsupported_parameter",
             )
     return body

@@ -15,7 +15,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Any, Self, TypeAlias
+from typing import Any, Literal, Self, TypeAlias
 
 from aiohttp import web
 
@@ -119,11 +119,18 @@ class Spent:
     completion: int
 
 
-def overflow() -> Status:
+def overflow(context: int = 4096, asked: int = 9000) -> Status:
     """Return vLLM's refusal of a prompt that is too long, which says how long it was."""
-    message = "This model's maximum context length is 4096 tokens. However, you requested 9000."
+    message = (
+        f"This model's maximum context length is {context} tokens. However, you requested {asked}."
+    )
     error = {"object": "error", "message": message, "type": "BadRequestError", "code": 400}
     return Status(status=400, body=json.dumps({"error": error}).encode())
+
+
+def tokens_of(messages: Sequence[Mapping[str, Any]]) -> int:
+    """Count as this server's tokenizer and template do: the words, and two around each turn."""
+    return sum(2 + len(str(turn.get("content")).split()) for turn in messages)
 
 
 def yes_no(probability: float) -> Answer:
@@ -181,6 +188,8 @@ DEFAULTS: Mapping[str, Rule] = {
     "revise": REVISED,
     "merge": f"{REVISED} Sleep enough and eat something.",
     "probe": "yes",
+    "completions": "and rest.",
+    "embeddings": "",
 }
 
 
@@ -191,6 +200,10 @@ class FakeVLLM:
         self.script: dict[str, Rule] = dict(script or {})
         self.models: list[str] = [MODEL]
         self.models_reply: Status | Raw | Hang | None = None
+        self.context = 32768
+        self.tells_context = True
+        self.counting: Literal["vllm", "llama.cpp", "hang"] | None = "vllm"
+        self.counted: list[Body] = []
         self.requests: list[Request] = []
         self.served: list[Spent] = []
         self.cancelled: list[str] = []
@@ -207,8 +220,12 @@ class FakeVLLM:
     async def __aenter__(self) -> Self:
         app = web.Application(client_max_size=64 * 1024 * 1024)
         app.router.add_post("/v1/chat/completions", self._chat)
+        app.router.add_post("/v1/completions", self._plain)
+        app.router.add_post("/v1/embeddings", self._plain)
         app.router.add_get("/v1/models", self._list)
         app.router.add_get("/health", self._health)
+        app.router.add_post("/tokenize", self._tokenize)
+        app.router.add_post("/apply-template", self._apply_template)
         self._runner = web.AppRunner(
             app, access_log=None, handler_cancellation=True, shutdown_timeout=0.05
         )
@@ -259,10 +276,31 @@ class FakeVLLM:
             case Raw() as raw:
                 return await _write(request, raw)
         cards = [
-            {"id": name, "object": "model", "owned_by": "vllm", "max_model_len": 32768}
+            {"id": name, "object": "model", "owned_by": "vllm"}
+            | ({"max_model_len": self.context} if self.tells_context else {})
             for name in self.models
         ]
         return web.json_response({"object": "list", "data": cards})
+
+    async def _tokenize(self, request: web.Request) -> web.StreamResponse:
+        body = await request.json()
+        self.counted.append(body)
+        if self.counting == "hang":
+            await asyncio.Event().wait()
+        if self.counting == "llama.cpp":
+            return web.json_response({"tokens": list(range(len(body.get("content", "").split())))})
+        if self.counting is None:
+            return web.Response(status=404)
+        count = tokens_of(body["messages"])
+        whole = {"count": count, "max_model_len": self.context, "tokens": list(range(count))}
+        return web.json_response(whole)
+
+    async def _apply_template(self, request: web.Request) -> web.StreamResponse:
+        if self.counting != "llama.cpp":
+            return web.Response(status=404)
+        body = await request.json()
+        prompt = "\n".join(f"< {turn['content']} >" for turn in body["messages"])
+        return web.json_response({"prompt": prompt})
 
     async def _chat(self, request: web.Request) -> web.StreamResponse:
         body = await request.json()
@@ -279,6 +317,27 @@ class FakeVLLM:
         finally:
             self.in_flight -= 1
 
+    async def _plain(self, request: web.Request) -> web.StreamResponse:
+        body = await request.json()
+        step = request.headers.get(STEP, "")
+        headers = {name.lower(): value for name, value in request.headers.items()}
+        self.requests.append(Request(step=step, body=body, headers=headers))
+        reply = self._reply(step, body)
+        if not isinstance(reply, str):
+            self.in_flight += 1
+            try:
+                return await self._play(request, step, body, reply)
+            except asyncio.CancelledError:
+                self.cancelled.append(step)
+                raise
+            finally:
+                self.in_flight -= 1
+        if body.get("stream"):
+            writes = tuple(_plain_frames(body, reply))
+            return await _write(request, Raw(writes=writes, content_type="text/event-stream"))
+        whole = _vectors(body) if step == "embeddings" else _text(body, reply, finish="stop")
+        return web.json_response(whole)
+
     def _refusal(self, body: Body) -> Status | None:
         """Refuse what a real server with a Qwen template refuses."""
         if body.get("model") not in self.models:
@@ -288,6 +347,9 @@ class FakeVLLM:
             return Status(status=400)
         if body.get("top_logprobs") and not body.get("logprobs"):
             return Status(status=400)
+        asked = tokens_of(body["messages"]) + max(body.get("max_tokens") or 1, 1)
+        if asked > self.context:
+            return overflow(self.context, asked)
         return None
 
     def _reply(self, step: str, body: Body) -> Reply:
@@ -319,7 +381,7 @@ class FakeVLLM:
             case Hang():
                 await asyncio.Event().wait()
             case Status():
-                return _refuse(reply, body["messages"][-1]["content"])
+                return _refuse(reply, _words(body))
             case Raw():
                 return await _write(request, reply)
             case Cut():
@@ -328,7 +390,7 @@ class FakeVLLM:
                 writes = (_chunk(content=reply.text), b"data: [DONE]\n\n")
                 return await _write(request, Raw(writes=writes, content_type="text/event-stream"))
             case ErrorInStream():
-                error = {"error": {"message": f"bad: {body['messages'][-1]['content']}"}}
+                error = {"error": {"message": f"bad: {_words(body)}"}}
                 writes = (
                     *((_chunk(content=reply.text),) if reply.text else ()),
                     f"data: {json.dumps(error)}\n\n".encode(),
@@ -342,7 +404,7 @@ class FakeVLLM:
     ) -> web.StreamResponse:
         spent = Spent(
             step=step,
-            prompt=sum(len(str(turn.get("content")).split()) for turn in body["messages"]),
+            prompt=tokens_of(body["messages"]),
             completion=len(answer.text.split()) + len(answer.reasoning.split()) + 1,
         )
         usage = {
@@ -365,6 +427,47 @@ class FakeVLLM:
             sent = web.json_response(whole)
         self.served.append(spent)
         return sent
+
+
+def _words(body: Body) -> str:
+    """Return what a refusal quotes."""
+    if "messages" in body:
+        return str(body["messages"][-1]["content"])
+    return str(body.get("prompt") or body.get("input"))
+
+
+def _text(body: Body, text: str, *, finish: str | None) -> dict[str, Any]:
+    """Return a text completion, or a chunk of one, with vLLM's own keys in it."""
+    prompt = body["prompt"]
+    several = isinstance(prompt, list) and not isinstance(prompt[0], int)
+    choice = {"text": text, "logprobs": None, "finish_reason": finish}
+    inside = {"stop_reason": None, "prompt_token_ids": [1, 2]}
+    numbers = range((len(prompt) if several else 1) * (body.get("n") or 1))
+    return {
+        "id": "cmpl-upstream",
+        "object": "text_completion",
+        "created": 1,
+        "model": body["model"],
+        "choices": [{"index": number, **choice, **inside} for number in numbers],
+        "usage": {"prompt_tokens": 3, "completion_tokens": 2, "total_tokens": 5},
+        "kv_transfer_params": None,
+    }
+
+
+def _plain_frames(body: Body, text: str) -> list[bytes]:
+    pieces = [_text(body, word, finish=None) for word in re.findall(r"\S+\s*", text)]
+    whole = [*pieces, _text(body, "", finish="stop")]
+    return [*(f"data: {json.dumps(one)}\n\n".encode() for one in whole), b"data: [DONE]\n\n"]
+
+
+def _vectors(body: Body) -> dict[str, Any]:
+    texts = [body["input"]] if isinstance(body["input"], str) else body["input"]
+    data = [
+        {"object": "embedding", "index": number, "embedding": [0.25, -0.5, 0.125]}
+        for number in range(len(texts))
+    ]
+    usage = {"prompt_tokens": 3, "total_tokens": 3}
+    return {"id": "embd-1", "object": "list", "data": data, "model": body["model"], "usage": usage}
 
 
 def _choice(body: Body, answer: Answer, number: int) -> dict[str, Any]:

@@ -219,7 +219,7 @@ async def test_text_of_a_bank_entry_stays_inside_its_fence_and_chooses_nothing()
     assert texts(rubric) == {"Says A"}
 
 
-def test_no_text_can_know_the_fence_of_a_request_to_come():
+async def test_no_text_can_know_the_fence_of_a_request_to_come():
     calls = Calls(writer=ScriptedModel({}), judge=ScriptedModel({}), deadline=0.0)
     asked = Conversation(messages=(Message(role="user", content="x"),))
     cases = [
