@@ -12,6 +12,7 @@ from revision.case import Case
 from revision.errors import Unparsable
 from revision.judge import MET_FROM, probability_of_yes
 from revision.prompts import render
+from revision.room import NoRoom
 
 Doubt = Literal["new and not confirmed", "could not be judged"]
 
@@ -33,6 +34,6 @@ async def doubt(case: Case, answer: str, new: tuple[Unsupported, ...]) -> Doubt 
     messages = case.conversation.with_answer(answer, instruction)
     try:
         found = await probability_of_yes(case.calls, messages, step="alone")
-    except Unparsable:
+    except (Unparsable, NoRoom):
         return "could not be judged"
     return None if found >= MET_FROM else "new and not confirmed"
