@@ -17,6 +17,8 @@ from revision.urgency import EMERGENCY_NUMBERS, Urgency
 CUT_SHARE, CUT_SHARE_WHEN_SHORTENED = 0.34, 0.67
 """Of the statements with figures, medicines or danger signs; more than this must not vanish."""
 FEWEST_CUT = 2
+URGENT_SHARE = 0.5
+"""Of the urgent statements, where the most urgent one is kept: a list may well become one."""
 FLAGS_WHEN_SHORTENED = 0.5
 """Of the danger signs, where the user or the critique wants the answer shorter."""
 
@@ -63,10 +65,12 @@ class Comparison:
         return bool(lost & EMERGENCY_NUMBERS) and not corrected
 
     def _lost_urgency(self) -> bool:
-        most = self.before.urgency
-        return (
-            most >= Urgency.AT_ONCE and self.after.urgency < most and not self.rejected.too_urgent
-        )
+        if self.rejected.too_urgent or self.before.urgency < Urgency.AT_ONCE:
+            return False
+        if self.after.urgency < self.before.urgency:
+            return True
+        had, has = (_urgent(one) for one in (self.before, self.after))
+        return not self.shortened and has < URGENT_SHARE * had
 
     def _lost_flags(self) -> bool:
         had = self.before.flags
@@ -108,3 +112,8 @@ class Comparison:
         cut = [one for one in weighty if not self.after.keeps(one) and not self.rejected.point(one)]
         most = CUT_SHARE_WHEN_SHORTENED if self.shortened else CUT_SHARE
         return len(cut) >= FEWEST_CUT and len(cut) > most * len(weighty)
+
+
+def _urgent(said: Said) -> int:
+    """Return how many statements advise urgency."""
+    return sum(one.urgency >= Urgency.AT_ONCE for one in said.points)
