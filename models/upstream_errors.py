@@ -21,6 +21,8 @@ from models.errors import (
 )
 
 _REFUSALS = 400
+_MOVED = frozenset({301, 302, 303, 307, 308})
+"""It lives elsewhere: the address in the settings is wrong, which is a refusal to be told as ours."""
 _TOO_LATE = 408
 _CONFLICTS = frozenset({409, 425})
 """Refusals of the moment, not of the request: another replica or a second try may take it."""
@@ -41,7 +43,9 @@ _LIMIT_WORDS = re.compile(rb"maximum (?:context|model) length (?:is|of) (\d{1,9}
 
 def refusal(status: int, headers: Mapping[str, str], body: bytes) -> ModelError:
     """Return the error that an answer with another status than 200 stands for."""
-    if status < _REFUSALS:  # neither an answer nor a refusal, so nothing that a client could mend
+    if (
+        status < _REFUSALS and status not in _MOVED
+    ):  # neither an answer nor a refusal, so nothing that a client could mend
         return MalformedReply(f"the model server answered HTTP {status} where 200 is due")
     wait = _seconds(headers.get("retry-after"))
     if status in _TOO_MANY or (status == _BUSY and wait is not None):

@@ -361,7 +361,7 @@ async def test_leaving_a_stream_closes_its_connection(model: OpenAIChatModel, vl
 
 async def test_a_redirect_is_not_followed(model: OpenAIChatModel, vllm: FakeVLLM):
     vllm.script["draft"] = Status(status=307, headers={"location": f"{vllm.url}/chat/completions"})
-    with pytest.raises(MalformedReply):
+    with pytest.raises(ModelRejected):
         await model.complete(ask())
     assert len(vllm.of("draft")) == 1
 
