@@ -71,20 +71,23 @@ async def synthesize(case: Case, retrieved: Retrieved) -> Rubric:
         Unparsable, DeadlinePassed, ModelError: the model made none.
 
     """
-    call, shown = _asking(case, retrieved, 1.0)
+    call, shown = _asking(case, retrieved)
+    all_of_it = len(shown)
     for share in SHARES:
         if await case.calls.has_room(call):
             break
         case.calls.room.limits.add(PRINCIPLES)
-        call, shown = _asking(case, retrieved, share)
+        call, shown = _asking(case, retrieved, most=max(1, int(share * all_of_it)), share=share)
     proposal = await ask(case.calls, "rubric", call, _FORM)
     always = frozenset(hit.principle.id for hit in retrieved.principles if hit.principle.always)
     return assemble(proposal, shown, fallback=as_they_are(retrieved), always=always)
 
 
-def _asking(case: Case, retrieved: Retrieved, share: float) -> tuple[Call, Mapping[str, Criterion]]:
-    """Return the call, and what it shows to pick from: that share of it, the best first."""
-    shown, principles = _numbered(retrieved, int(share * MOST_SHOWN))
+def _asking(
+    case: Case, retrieved: Retrieved, *, most: int = MOST_SHOWN, share: float = 1.0
+) -> tuple[Call, Mapping[str, Criterion]]:
+    """Return the call, and what it shows to pick from, the best first; `share` of the examples."""
+    shown, principles = _numbered(retrieved, most)
     examples = retrieved.examples[: round(share * len(retrieved.examples))]
     instruction = render(
         "rubric",

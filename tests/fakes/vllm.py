@@ -286,7 +286,11 @@ class FakeVLLM:
         body = await request.json()
         self.counted.append(body)
         if self.counting == "hang":
-            await asyncio.Event().wait()
+            self.in_flight += 1
+            try:
+                await asyncio.Event().wait()
+            finally:
+                self.in_flight -= 1
         if self.counting == "llama.cpp":
             return web.json_response({"tokens": list(range(len(body.get("content", "").split())))})
         if self.counting is None:
