@@ -73,9 +73,11 @@ async def judge(case: Case, answer: str, rubric: Rubric) -> Critique:
 
 
 async def _verdict(case: Case, answer: str, criterion: Criterion) -> Judgement:
-    found = await _ask_token(case.calls, _asking(case, answer, criterion))
-    if found is None:
-        found = await _ask_json(case.calls, _asking(case, answer, criterion, json=True))
+    found = await probability_of_yes(
+        case.calls,
+        _asking(case, answer, criterion),
+        as_json=_asking(case, answer, criterion, json=True),
+    )
     satisfied = found if criterion.kind == "require" else 1.0 - found
     return Judgement(verdict=_side(satisfied), probability=satisfied)
 
@@ -89,9 +91,28 @@ def _asking(
     return case.conversation.with_answer(answer, instruction)
 
 
-async def _ask_token(calls: Calls, messages: tuple[Message, ...]) -> float | None:
+async def probability_of_yes(
+    calls: Calls,
+    messages: tuple[Message, ...],
+    *,
+    as_json: tuple[Message, ...] | None = None,
+    step: str = "judge",
+) -> float:
+    """Return how far the judge leans to yes, asked once more where its first token does not say.
+
+    `as_json` is how it is asked then, if other than at first.
+
+    Raises:
+        Unparsable, ModelError, DeadlinePassed: there is no verdict.
+
+    """
+    found = await _ask_token(calls, messages, step)
+    return await _ask_json(calls, as_json or messages, step) if found is None else found
+
+
+async def _ask_token(calls: Calls, messages: tuple[Message, ...], step: str) -> float | None:
     call = Call(
-        step="judge",
+        step=step,
         messages=messages,
         max_tokens=FIRST_PLACE,
         temperature=0.0,
@@ -106,7 +127,7 @@ async def _ask_token(calls: Calls, messages: tuple[Message, ...]) -> float | Non
         return None  # a server without log-probabilities; it may still say its verdict as JSON
 
 
-async def _ask_json(calls: Calls, messages: tuple[Message, ...]) -> float:
+async def _ask_json(calls: Calls, messages: tuple[Message, ...], step: str) -> float:
     """Ask for the verdict as JSON: the retry for a model that would not say yes or no first.
 
     Raises:
@@ -115,7 +136,7 @@ async def _ask_json(calls: Calls, messages: tuple[Message, ...]) -> float:
     """
     completion = await calls.judge(
         Call(
-            step="judge-retry",
+            step=f"{step}-retry",
             messages=messages,
             max_tokens=RETRY_TOKENS,
             temperature=0.0,

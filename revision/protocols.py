@@ -5,7 +5,7 @@ from typing import Protocol
 
 from models.messages import Completion
 from revision.critique import Critique, Finding
-from revision.events import Event
+from revision.events import Event, Objection
 from revision.review import Reviewed
 from revision.rubric import Rubric
 
@@ -40,5 +40,7 @@ class Steps(Protocol):
     async def merge(self, drafts: tuple[Completion, ...]) -> Completion:
         """Write one answer from several drafts."""
 
-    async def objection(self, best: Completion, candidate: Completion) -> str | None:
-        """Say why the candidate may not even be judged, if so."""
+    async def objection(
+        self, best: Reviewed, candidate: Completion, findings: tuple[Finding, ...]
+    ) -> Objection | None:
+        """Say why the candidate may not be judged as a whole, if so."""

@@ -20,6 +20,8 @@ SKIPPED = {
     "rubric": "rubric_skipped",
     "judge": "review_skipped",
     "judge-retry": "review_skipped",
+    "alone": "review_skipped",
+    "alone-retry": "review_skipped",
     "critique": "findings_skipped",
     "merge": "merge_skipped",
     "revise": "revision_skipped",

@@ -6,13 +6,15 @@ from dataclasses import dataclass
 
 from models.messages import Completion
 from retrieval.retriever import Retriever
-from revision import guard
+from revision.alone import doubt
 from revision.case import Case
+from revision.change import Change
 from revision.critique import Critique, Finding
 from revision.draft import draft
 from revision.errors import JudgeUnfit, ShareSpent
-from revision.events import Drafted, Event, PreparationFailed
+from revision.events import Drafted, Event, Objection, PreparationFailed
 from revision.explain import explain
+from revision.guard import inspect
 from revision.judge import judge
 from revision.prepare import prepare
 from revision.review import Reviewed
@@ -85,14 +87,27 @@ class ModelSteps:
         """Write one answer from several drafts."""
         return await merge(self.case, tuple(one.text for one in drafts))
 
-    async def objection(self, best: Completion, candidate: Completion) -> str | None:
-        """Say why the candidate may not even be judged, if so."""
+    async def objection(
+        self, best: Reviewed, candidate: Completion, findings: tuple[Finding, ...]
+    ) -> Objection | None:
+        """Say why the candidate may not be judged as a whole, if so."""
         case = self.case
         form = case.options.form
         if case.nonce in candidate.text:
             return "shows our markers"  # and could close a fence in the next round's prompts
-        return guard.objection(best, candidate, case.conversation, form) or await form.misfit(
-            candidate.text, seconds=case.calls.time_left()
+        change = Change(
+            best=best.answer,
+            candidate=candidate,
+            conversation=case.conversation,
+            form=form,
+            critique=best.critique,
+            findings=findings,
+        )
+        found = await asyncio.to_thread(inspect, change)  # two long answers take a while to read
+        return (
+            found.objection
+            or await form.misfit(candidate.text, seconds=case.calls.time_left())
+            or await doubt(case, candidate.text, found.unsupported)
         )
 
 

@@ -183,6 +183,7 @@ DEFAULTS: Mapping[str, Rule] = {
     "rubric": proposal,
     "judge": verdicts(lambda _answer, _criterion: True),
     "judge-retry": _retry,
+    "alone": yes_no(SURE),
     "critique": json.dumps(FINDINGS),
     "revise": REVISED,
     "merge": f"{REVISED} Sleep enough and eat something.",

@@ -138,6 +138,7 @@ class World:
 
     def __post_init__(self) -> None:
         self.script.setdefault("judge", honest)
+        self.script.setdefault("alone", lambda _: verdict(0.99))
         self.script.setdefault("critique", lambda _: NO_FINDINGS)
         self.model = ScriptedModel(self.script)
         self.policy: Policy = policy_for(self.mode, max_rounds=self.rounds)
