@@ -25,7 +25,6 @@ LOOK_S = 1.0
 AGAIN_S = 60.0
 """How long what a server could not tell is not asked again."""
 
-TEMPLATE_OPTION = "chat_template_kwargs"
 HELLO = (Message(role="user", content="Hello"),)
 
 
@@ -65,15 +64,18 @@ class Context:
         return self._length
 
     async def count(
-        self, messages: Sequence[Message], options: Mapping[str, Json], affinity: str
+        self, messages: Sequence[Message], template: Mapping[str, Json], affinity: str
     ) -> int | None:
-        """Return a prompt's tokens, all that the template adds included; None if nobody counts."""
+        """Return a prompt's tokens, all that the template adds included; None if nobody counts.
+
+        `template` holds the fields of the call that the template takes.
+        """
         async with self._asking:
             if self._dialect in {None, "none"} and _is_old(self._dialect_at):
-                self._dialect = await self._spoken(options)
+                self._dialect = await self._spoken(template)
                 self._dialect_at = time.monotonic()
         try:
-            return await self._counted(self._dialect or "none", messages, options, affinity)
+            return await self._counted(self._dialect or "none", messages, template, affinity)
         except ModelError:
             return None
 
@@ -85,12 +87,12 @@ class Context:
             return None
         return next((card.context_length() for card in cards if card.id == self._model), None)
 
-    async def _spoken(self, options: Mapping[str, Json]) -> Dialect | None:
+    async def _spoken(self, template: Mapping[str, Json]) -> Dialect | None:
         """Find out how the server counts; None while it cannot say."""
         dialects: tuple[Dialect, ...] = ("vllm", "llama.cpp")
         for dialect in dialects:
             try:
-                await self._counted(dialect, HELLO, options, "")
+                await self._counted(dialect, HELLO, template, "")
             except (ModelRejected, MalformedReply):
                 continue
             except ModelError:
@@ -102,13 +104,11 @@ class Context:
         self,
         dialect: Dialect,
         messages: Sequence[Message],
-        options: Mapping[str, Json],
+        template: Mapping[str, Json],
         affinity: str,
     ) -> int | None:
         turns: list[Json] = [turn.to_wire() for turn in merge_system(tuple(messages))]
-        asked: dict[str, Json] = {"messages": turns}
-        if TEMPLATE_OPTION in options:
-            asked[TEMPLATE_OPTION] = options[TEMPLATE_OPTION]
+        asked: dict[str, Json] = {"messages": turns, **template}
         if dialect == "none":
             return None
         if dialect == "vllm":

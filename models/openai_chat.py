@@ -11,7 +11,7 @@ from models.finish import finish_reason
 from models.messages import NOTHING, Call, Completion, Delta, Json, Usage
 from models.openai_http import OpenAIServer
 from models.thinking import Thinking
-from models.thinking_switch import may_be_the_switch, without_thinking
+from models.thinking_switch import FIELD, may_be_the_switch, without_thinking
 from models.tool_calls import GrowingCalls
 from models.wire import WireChunk, WireCompletion, parse
 
@@ -39,6 +39,12 @@ class OpenAIChatModel:
     def context(self) -> Context:
         """What is known of its context."""
         return self.server.context(self.name)
+
+    def template(self, call: Call) -> Mapping[str, Json]:
+        """Return the fields of a call that change what the chat template makes of it."""
+        switched = not call.thinks and self.server.takes_switch.get(self.name) is not False
+        body = without_thinking(self.options) if switched else self.options
+        return {FIELD: body[FIELD]} if FIELD in body else {}
 
     async def complete(self, call: Call) -> Completion:
         """Return the whole reply."""

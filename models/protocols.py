@@ -1,12 +1,13 @@
 """The seams of this package: what the loop needs of a language model and of an embedder."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from models.messages import Call, Completion, Delta
+from models.context import Context
+from models.messages import Call, Completion, Delta, Json
 
 
 class ChatModel(Protocol):
@@ -21,6 +22,17 @@ class ChatModel(Protocol):
 
     def stream(self, call: Call) -> AsyncIterator[Delta | Completion]:
         """Yield the reply's pieces as they come, then the whole of it as a `Completion`."""
+
+
+class Measured(Protocol):
+    """A model whose context can be measured."""
+
+    @property
+    def context(self) -> Context:
+        """What is known of its context."""
+
+    def template(self, call: Call) -> Mapping[str, Json]:
+        """Return the fields of a call that change what the chat template makes of it."""
 
 
 class Embedder(Protocol):

@@ -8,14 +8,13 @@ left out, and the answer says so. Every hidden prompt begins with the conversati
 """
 
 import asyncio
-from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from itertools import pairwise
 
-from models.context import Context
 from models.errors import ContextOverflow
-from models.messages import NOTHING, Call, Completion, Json, Message
+from models.messages import Call, Completion, Message
+from models.protocols import Measured
 from models.token_bounds import A_TEMPLATE, Guess, at_most
+from revision.exchanges import shortened
 
 SKIPPED = {
     "rubric": "rubric_skipped",
@@ -32,7 +31,6 @@ SKIPPED = {
 HISTORY = "history_shortened"
 PRINCIPLES = "principles_shortened"
 
-SYSTEM = frozenset({"system", "developer"})
 MANY = frozenset({"judge", "judge-retry"})
 """Steps of many prompts that differ in their last words only."""
 
@@ -56,44 +54,43 @@ class Room:
     """Makes hidden prompts fit; `limits` says what that has cost the review.
 
     Args:
-        context: the model's; None where nothing is known of it.
+        model: whose context it is; None where nothing is known of it.
         history: the conversation's turns, with which every hidden prompt begins.
-        options: what goes up with every call and changes the template.
         affinity: as in `Call`.
+        guess: of a model with the same tokenizer; what one room learns, both know.
 
     """
 
     def __init__(
         self,
-        context: Context | None,
+        model: Measured | None,
         history: tuple[Message, ...],
         *,
-        options: Mapping[str, Json] = NOTHING,
         affinity: str = "",
+        guess: Guess | None = None,
     ) -> None:
         self.limits: set[str] = set()
-        self._context = context
+        self._model = model
         self._history = history
-        self._options = options
         self._affinity = affinity
-        self._counts = context is not None
-        self._guess = Guess()
+        self._counts = model is not None
+        self.guess = guess or Guess()
         self._refused_at: int | None = None
         self._slack = 0
         self._seen = 0
         self._answer_tokens = 0
-        self._sizes: dict[tuple[tuple[str, str], ...], int] = {}
+        self._sizes: dict[tuple[bool, tuple[tuple[str, str], ...]], int] = {}
         self._dropped: dict[str, int] = {}
         self._fitting = asyncio.Lock()
 
     def expect(self, answer: str) -> None:
         """Note an answer that was not written here, so that a revision gets room for its like."""
-        self._answer_tokens = self._guess.of((Message(role="assistant", content=answer),))
+        self._answer_tokens = self.guess.of((Message(role="assistant", content=answer),))
 
     def learn(self, call: Call, completion: Completion) -> None:
         """Note what a call has cost: the best measure for the next one."""
         usage = completion.usage
-        self._guess.learn(call.messages, usage)
+        self.guess.learn(call.messages, usage)
         self._seen = max(self._seen, usage.total_tokens)
         if call.step == "draft":
             self._answer_tokens = usage.completion_tokens
@@ -104,7 +101,7 @@ class Room:
         if limit is None or self._surely(call, limit):
             return True
         async with self._fitting:
-            return await self._size(call.messages) + _asked(call, self._needed(call)) <= limit
+            return await self._size(call.messages, call) + _asked(call, self._needed(call)) <= limit
 
     async def fit(self, call: Call) -> Call:
         """Return the call, made to fit.
@@ -117,7 +114,7 @@ class Room:
         if limit is None or self._surely(call, limit):
             return call
         async with self._fitting:
-            return await self._shortened(call, limit)
+            return await self._made_to_fit(call, limit)
 
     async def refit(self, call: Call, sent: Call, refused: ContextOverflow) -> Call:
         """Return the call made to fit after the server refused it as `sent`.
@@ -134,13 +131,13 @@ class Room:
             self._refused_at = told
         elif known is None:
             async with self._fitting:
-                self._refused_at = await self._size(sent.messages) + self._needed(sent) - 1
+                self._refused_at = await self._size(sent.messages, sent) + self._needed(sent) - 1
         else:
             self._slack += UNDERRATED
         return await self.fit(call)
 
     async def _limit(self) -> int | None:
-        known = await self._context.length() if self._context is not None else None
+        known = await self._model.context.length() if self._model is not None else None
         limits = [one for one in (known, self._refused_at) if one is not None]
         return min(limits) - self._slack if limits else None
 
@@ -154,16 +151,16 @@ class Room:
         likely = max(LEAST_ANSWER, int(LONGER * self._answer_tokens))
         return likely if call.max_tokens is None else min(likely, call.max_tokens)
 
-    async def _shortened(self, call: Call, limit: int) -> Call:
-        prompts = self._prompts(call)
+    async def _made_to_fit(self, call: Call, limit: int) -> Call:
+        prompts = shortened(call.messages, self._history)
         needed = self._needed(call)
         # What one prompt of a step had to drop, its next one drops too: they share a cache.
         number = min(self._dropped.get(call.step, 0), len(prompts) - 1)
-        if call.step in MANY and await self._by_bytes(prompts[number]) + needed <= limit:
+        if call.step in MANY and await self._by_bytes(prompts[number], call) + needed <= limit:
             return replace(call, messages=prompts[number])
 
         async def left(number: int) -> int:
-            return limit - await self._size(prompts[number])
+            return limit - await self._size(prompts[number], call)
 
         room = await left(number)
         if room < needed:
@@ -186,39 +183,28 @@ class Room:
         tokens = None if call.max_tokens is None else min(call.max_tokens, room)
         return replace(call, messages=prompts[number], max_tokens=tokens)
 
-    def _prompts(self, call: Call) -> list[tuple[Message, ...]]:
-        """Return the prompt with ever more of the oldest exchanges left out."""
-        users = [n for n, turn in enumerate(self._history) if turn.role == "user"]
-        last = users[-1] if users else 0
-        if call.messages[:last] != self._history[:last]:
-            return [call.messages]
-        prompts = [call.messages]
-        for before, start in pairwise([0, *users]):
-            if any(turn.role not in SYSTEM for turn in self._history[before:start]):
-                system = [turn for turn in self._history[:start] if turn.role in SYSTEM]
-                prompts.append((*system, *call.messages[start:]))
-        return prompts
-
-    async def _by_bytes(self, messages: tuple[Message, ...]) -> int:
+    async def _by_bytes(self, messages: tuple[Message, ...], call: Call) -> int:
         """Return a number of tokens that a prompt cannot exceed, near its true one.
 
         The turns before the last are counted once for all prompts that end differently.
         """
         *before, last = messages
-        counted = await self._size((*before, Message(role=last.role, content="?")))
+        counted = await self._size((*before, Message(role=last.role, content="?")), call)
         return counted + at_most((last,)) - A_TEMPLATE
 
-    async def _size(self, messages: tuple[Message, ...]) -> int:
+    async def _size(self, messages: tuple[Message, ...], call: Call) -> int:
         """Return a prompt's tokens: counted by the server, or guessed."""
-        said = tuple((turn.role, turn.text) for turn in messages)
+        said = (call.thinks, tuple((turn.role, turn.text) for turn in messages))
         if said not in self._sizes:
-            self._sizes[said] = await self._counted(messages) or self._guess.of(messages)
+            counted = await self._counted(messages, call)
+            self._sizes[said] = self.guess.of(messages) if counted is None else counted
         return self._sizes[said]
 
-    async def _counted(self, messages: Sequence[Message]) -> int | None:
-        if self._context is None or not self._counts:
+    async def _counted(self, messages: tuple[Message, ...], call: Call) -> int | None:
+        if self._model is None or not self._counts:
             return None
-        count = await self._context.count(messages, self._options, self._affinity)
+        template = self._model.template(call)
+        count = await self._model.context.count(messages, template, self._affinity)
         self._counts = count is not None  # a server that is too busy to count is not asked again
         return count
 

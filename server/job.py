@@ -10,10 +10,8 @@ from typing import TypeVar
 
 from starlette.datastructures import Headers
 
-from models.context import Context
 from models.messages import Json
 from models.openai_chat import OpenAIChatModel
-from models.protocols import ChatModel
 from retrieval.retriever import Retriever
 from revision.calls import Calls
 from revision.case import Case
@@ -185,7 +183,7 @@ async def open_job(
     writer.context.tell(plan.choice.context)
     turns = body.turns()
     shown = tuple(map(harmless_turn, turns))  # as the hidden prompts begin
-    room = Room(_context(writer), shown, options=writer.options, affinity=revision_id)
+    room = Room(writer, shown, affinity=revision_id)
     judge = services.judge_of(plan.choice.model)
     passed = services.judges.has_passed(judge.name)
     unfit = services.settings.failed_judge == "unreviewed" and not passed
@@ -197,7 +195,12 @@ async def open_job(
         affinity=revision_id,
         parallel=services.judgements_at_once,
         room=room,
-        judge_room=(Room(_context(judge), shown, affinity=revision_id) if services.judge else None),
+        judge_room=Room(
+            judge if isinstance(judge, OpenAIChatModel) else None,
+            shown,
+            affinity=revision_id,
+            guess=None if services.judge else room.guess,
+        ),
     )
     case = Case(
         conversation=Conversation(messages=turns),
@@ -227,10 +230,6 @@ async def open_job(
         tells_status="status" in wishes.include,
         cites="citations" in wishes.include,
     )
-
-
-def _context(model: ChatModel) -> Context | None:
-    return model.context if isinstance(model, OpenAIChatModel) else None
 
 
 async def in_time(work: Awaitable[Result], deadline: float) -> Result:

@@ -1,6 +1,7 @@
 """A model's context: its length, and a count of tokens in the server's own way."""
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
@@ -32,10 +33,18 @@ async def test_a_prompt_has_as_many_tokens_as_the_server_charges_for(vllm: FakeV
 
 
 async def test_what_changes_the_template_is_counted_with_it(vllm: FakeVLLM):
-    options = {"chat_template_kwargs": {"enable_thinking": False}, "top_k": 5}
+    options = {"chat_template_kwargs": {"name": "nurse"}, "top_k": 5}
     async with OpenAIServer([vllm.url]) as server:
-        await server.context(MODEL).count(TALK, options, "")
-    assert all(one["chat_template_kwargs"] == {"enable_thinking": False} for one in vllm.counted)
+        model = OpenAIChatModel(server=server, name=MODEL, options=options)
+        call = Call(step="probe", messages=TALK, thinks=False)
+        for asked in (call, replace(call, thinks=True)):
+            await model.complete(asked)
+            await model.context.count(TALK, model.template(asked), "")
+    sent = [one.body.get("chat_template_kwargs") for one in vllm.requests]
+    counted = [one.get("chat_template_kwargs") for one in vllm.counted]
+    assert counted[1:] == sent
+    assert sent[0]["enable_thinking"] is False
+    assert sent[1] == {"name": "nurse"}
     assert all("top_k" not in one for one in vllm.counted)
 
 

@@ -1,6 +1,7 @@
 """What is left of a hidden prompt in a small context: properties, whatever the conversation."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import pytest
 from hypothesis import given
@@ -26,12 +27,20 @@ class Words:
         return tokens(messages) if self._counts else None
 
 
+@dataclass
+class Model:
+    context: Words
+
+    def template(self, call: Call) -> dict:
+        return {}
+
+
 def tokens(messages: Sequence[Message]) -> int:
     return sum(2 + len(turn.text.split()) for turn in messages)
 
 
 def room(length: int | None, history: tuple[Message, ...], **wishes: bool) -> Room:
-    return Room(Words(length, **wishes), history)  # type: ignore[arg-type]
+    return Room(Model(Words(length, **wishes)), history)
 
 
 ROLES = st.sampled_from(["system", "user", "assistant", "tool", "developer"])
