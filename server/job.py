@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from starlette.datastructures import Headers
 
-from models.messages import Json
+from models.messages import Json, Message
 from models.openai_chat import OpenAIChatModel
 from retrieval.retriever import Retriever
 from revision.calls import Calls
@@ -179,29 +179,8 @@ async def open_job(
     else:
         options = _options(services, wanted, ours=OURS | {"answer"})
     revision_id = f"rev_{secrets.token_hex(16)}"
-    writer = services.writer(plan.choice.model)
-    writer.context.tell(plan.choice.context)
     turns = body.turns()
-    shown = tuple(map(harmless_turn, turns))  # as the hidden prompts begin
-    room = Room(writer, shown, affinity=revision_id)
-    judge = services.judge_of(plan.choice.model)
-    passed = services.judges.has_passed(judge.name)
-    unfit = services.settings.failed_judge == "unreviewed" and not passed
-    calls = Calls(
-        writer=writer,
-        judge=judge,
-        deadline=within.deadline,
-        seed=options.seed,
-        affinity=revision_id,
-        parallel=services.judgements_at_once,
-        room=room,
-        judge_room=Room(
-            judge if isinstance(judge, OpenAIChatModel) else None,
-            shown,
-            affinity=revision_id,
-            guess=None if services.judge else room.guess,
-        ),
-    )
+    calls = _open_calls(services, plan, within, turns, seed=options.seed, affinity=revision_id)
     case = Case(
         conversation=Conversation(messages=turns),
         options=options,
@@ -221,7 +200,7 @@ async def open_job(
             case=case,
             retriever=retriever,
             given=body.answer if isinstance(body, AnswerRequest) else None,
-            unfit=unfit,
+            unfit=_is_unfit(services, plan),
         ),
         services=services,
         ping_s=within.ping_s,
@@ -230,6 +209,45 @@ async def open_job(
         tells_status="status" in wishes.include,
         cites="citations" in wishes.include,
     )
+
+
+def _open_calls(
+    services: Services,
+    plan: Plan,
+    within: Limits,
+    turns: tuple[Message, ...],
+    *,
+    seed: int | None,
+    affinity: str,
+) -> Calls:
+    """Return the request's calls, with room for its hidden prompts at the writer and the judge."""
+    writer = services.writer(plan.choice.model)
+    writer.context.tell(plan.choice.context)
+    shown = tuple(map(harmless_turn, turns))  # as the hidden prompts begin
+    room = Room(writer, shown, affinity=affinity)
+    judge = services.judge_of(plan.choice.model)
+    return Calls(
+        writer=writer,
+        judge=judge,
+        deadline=within.deadline,
+        seed=seed,
+        affinity=affinity,
+        parallel=services.judgements_at_once,
+        room=room,
+        judge_room=Room(
+            judge if isinstance(judge, OpenAIChatModel) else None,
+            shown,
+            affinity=affinity,
+            guess=None if services.judge else room.guess,
+        ),
+    )
+
+
+def _is_unfit(services: Services, plan: Plan) -> bool:
+    """Say whether nothing may be judged, since the judge has not passed the known answers."""
+    # Asked whatever the setting: a judge that nobody has asked yet is asked because of this.
+    passed = services.judges.has_passed(services.judge_of(plan.choice.model).name)
+    return services.settings.failed_judge == "unreviewed" and not passed
 
 
 async def in_time(work: Awaitable[Result], deadline: float) -> Result:

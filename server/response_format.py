@@ -58,13 +58,15 @@ class JsonSchemaFormat(Closed):
 KINDS = ("text", "json_object", "json_schema")
 
 
-def _known(value: object) -> object:
+def known_kind(value: object) -> object:
+    """Return the form if it is of a kind that there is."""
     if isinstance(value, dict) and kind_of(value) not in KINDS:
         raise mistake("invalid_value", "must be 'text', 'json_object' or 'json_schema'", at="type")
     return value
 
 
-def _tag(value: object) -> str | None:
+def kind_tag(value: object) -> str | None:
+    """Return the tag of the form's kind, by which its branch is chosen."""
     kind = kind_of(value)
     return f"<{kind}>" if kind in KINDS else None
 
@@ -73,6 +75,6 @@ ResponseFormat = Annotated[
     Annotated[TextFormat, Tag("<text>")]
     | Annotated[JsonObjectFormat, Tag("<json_object>")]
     | Annotated[JsonSchemaFormat, Tag("<json_schema>")],
-    chosen_by(_tag, "must be an object"),
-    BeforeValidator(_known),
+    chosen_by(kind_tag, "must be an object"),
+    BeforeValidator(known_kind),
 ]

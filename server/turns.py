@@ -66,17 +66,19 @@ class RefusalPart(Body):
         return Part(text=self.refusal, extra=dict(self.model_extra or {}))
 
 
-def _part_tag(value: object) -> str:
+def part_tag(value: object) -> str:
+    """Return the tag of a part: whatever is no refusal is read as text, or refused as that."""
     return "<refusal>" if kind_of(value) == "refusal" else "<text>"
 
 
 AnyPart = Annotated[
     Annotated[TextPart, Tag("<text>")] | Annotated[RefusalPart, Tag("<refusal>")],
-    chosen_by(_part_tag, "must be an object"),
+    chosen_by(part_tag, "must be an object"),
 ]
 
 
-def _content_tag(value: object) -> str | None:
+def content_tag(value: object) -> str | None:
+    """Return the tag of a content: words, or parts."""
     if isinstance(value, str):
         return "<words>"
     return "<parts>" if isinstance(value, list | tuple) else None
@@ -85,7 +87,7 @@ def _content_tag(value: object) -> str | None:
 Content = Annotated[
     Annotated[str, Tag("<words>")]
     | Annotated[tuple[AnyPart, ...], Field(min_length=1), Tag("<parts>")],
-    chosen_by(_content_tag, "must be a string or an array of text parts"),
+    chosen_by(content_tag, "must be a string or an array of text parts"),
 ]
 
 

@@ -9,7 +9,7 @@ from typing import Annotated, Literal, TypeAlias
 from pydantic import BaseModel, BeforeValidator, Field, Tag
 
 from models.messages import Json
-from server.turns import MEDIA
+from server.turns import MEDIA, content_tag, part_tag
 from server.wire_fields import Body, chosen_by, kind_of, mistake
 
 
@@ -47,26 +47,16 @@ class RefusalPart(Body):
         return {"type": "refusal", "refusal": self.refusal}
 
 
-def _part_tag(value: object) -> str:
-    return "<refusal>" if kind_of(value) == "refusal" else "<text>"
-
-
 Part = Annotated[
     Annotated[TextPart, Tag("<text>")] | Annotated[RefusalPart, Tag("<refusal>")],
-    chosen_by(_part_tag, "must be an object"),
+    chosen_by(part_tag, "must be an object"),
 ]
-
-
-def _content_tag(value: object) -> str | None:
-    if isinstance(value, str):
-        return "<words>"
-    return "<parts>" if isinstance(value, list | tuple) else None
 
 
 Content = Annotated[
     Annotated[str, Tag("<words>")]
     | Annotated[tuple[Part, ...], Field(min_length=1), Tag("<parts>")],
-    chosen_by(_content_tag, "must be a string or an array of text parts"),
+    chosen_by(content_tag, "must be a string or an array of text parts"),
 ]
 
 

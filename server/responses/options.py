@@ -8,9 +8,16 @@ from typing import Annotated, Literal
 from pydantic import BeforeValidator, Field, Tag
 
 from models.messages import Json
-from server.response_format import JsonObjectFormat, NamedSchema, Schema, TextFormat
+from server.response_format import (
+    JsonObjectFormat,
+    NamedSchema,
+    Schema,
+    TextFormat,
+    kind_tag,
+    known_kind,
+)
 from server.tools import FUNCTION_NAME
-from server.wire_fields import Body, Closed, Flag, chosen_by, kind_of, mistake
+from server.wire_fields import Body, Closed, Flag, chosen_by, mistake
 
 
 def _only_functions(value: object) -> object:
@@ -83,26 +90,12 @@ class SchemaFormat(NamedSchema):
     type: Literal["json_schema"]
 
 
-_KINDS = ("text", "json_object", "json_schema")
-
-
-def _known(value: object) -> object:
-    if isinstance(value, dict) and kind_of(value) not in _KINDS:
-        raise mistake("invalid_value", "must be 'text', 'json_object' or 'json_schema'", at="type")
-    return value
-
-
-def _format_tag(value: object) -> str | None:
-    kind = kind_of(value)
-    return f"<{kind}>" if kind in _KINDS else None
-
-
 Format = Annotated[
     Annotated[TextFormat, Tag("<text>")]
     | Annotated[JsonObjectFormat, Tag("<json_object>")]
     | Annotated[SchemaFormat, Tag("<json_schema>")],
-    chosen_by(_format_tag, "must be an object"),
-    BeforeValidator(_known),
+    chosen_by(kind_tag, "must be an object"),
+    BeforeValidator(known_kind),
 ]
 
 
