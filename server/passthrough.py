@@ -65,9 +65,9 @@ class Passage:
         """
         upstream = self.services.upstream
         try:
-            async with upstream.open(self.body, self._call(), path=self.path) as response:
+            async with upstream.open(self.body, self._call(), path=self.path) as reply:
                 yield b""
-                async for piece in sse.frames(response.content.iter_any()):
+                async for piece in sse.frames(reply.body):
                     if (data := sse.data_of(piece)) == sse.DONE:
                         return
                     if data:

@@ -67,6 +67,7 @@ async def open_services(settings: Settings, metrics: Metrics) -> AsyncIterator[S
                 settings.upstream,
                 api_key=key.get_secret_value() if key else None,
                 timeout_s=settings.call_timeout_s,
+                silence_s=settings.replica_silence_s,
             )
         await stack.enter_async_context(upstream)
         only = embedded.MODEL_NAME if settings.is_demo else settings.upstream_model

@@ -54,6 +54,8 @@ class Settings(BaseSettings):
     judge_api_key: SecretStr | None = None
     judgements_at_once: Annotated[int, Field(ge=1, le=256)] = 16
     call_timeout_s: Annotated[float, Field(gt=0, le=3600)] = 300.0
+    replica_silence_s: Annotated[float, Field(gt=0, le=3600)] = 20.0
+    """One of several replicas with open calls is doubted after so long without a byte of any."""
 
     data_dir: Path = Field(default_factory=lambda: platformdirs.user_data_path(PACKAGE))
     principles: Path | None = None
