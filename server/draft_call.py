@@ -13,6 +13,8 @@ from models import sse
 from models.errors import ModelError, ModelUnavailable
 from models.messages import Call, Json, Usage, merge_system
 from revision.calls import CallRecord
+from server.admission import Ticket
+from server.admitted import opened
 from server.draft_chunks import Chunk, read
 from server.job import Plan
 from server.replies import off_extension
@@ -32,6 +34,7 @@ class DraftCall:
     revision_id: str
     created: int
     started: float
+    ticket: Ticket
 
     def head(self, kind: str) -> dict[str, Json]:
         """Return what the answer, or every chunk of it, begins with."""
@@ -47,16 +50,16 @@ class DraftCall:
     async def whole(self) -> Chunk:
         """Return the upstream's whole answer."""
         writer = self.services.writer(self.plan.choice.model)
-        async with writer.relay(self._payload(), self.call) as relayed:
-            data = b"".join([piece async for piece in relayed.body])
+        async with opened(self.ticket, writer.relay(self._payload(), self.call)) as relayed:
+            data = b"".join([piece async for piece in self.ticket.fuse.each(relayed.body)])
         return read(data, "message", choices=self._choices)
 
     async def chunks(self) -> AsyncGenerator[Chunk, None]:
         """Yield the upstream's chunks as they come."""
         writer = self.services.writer(self.plan.choice.model)
         begun = False
-        async with writer.relay(self._payload(), self.call) as relayed:
-            async for piece in sse.frames(relayed.body):
+        async with opened(self.ticket, writer.relay(self._payload(), self.call)) as relayed:
+            async for piece in sse.frames(self.ticket.fuse.each(relayed.body)):
                 if (data := sse.data_of(piece)) == sse.DONE:
                     break
                 if data:

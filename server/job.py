@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from starlette.datastructures import Headers
 
 from models.messages import Json
+from models.protocols import ChatModel
 from retrieval.retriever import Retriever
 from revision.calls import Calls
 from revision.case import Case
@@ -19,8 +20,11 @@ from revision.loop import self_revise
 from revision.policy import Mode, Policy, at_least, policy_for
 from revision.review import Review, StopReason
 from revision.steps import ModelSteps
+from server.admission import Ticket
+from server.admitted import Admitted
 from server.catalog import Choice
 from server.errors import InvalidRequest
+from server.ladder import lowered, told
 from server.schemas import AnswerRequest, Asked, ChatRequest
 from server.services import Services
 from server.side_requests import HEADER, is_side_prompt, says_side_request
@@ -47,7 +51,10 @@ OURS = frozenset(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """A request under way. `model` is the id the client named, `created` in Unix seconds."""
+    """A request under way. `model` is the id the client named, `created` in Unix seconds.
+
+    `asked` is the policy it would have without load.
+    """
 
     id: str
     revision_id: str
@@ -59,6 +66,7 @@ class Job:
     calls: Calls
     steps: ModelSteps
     services: Services
+    asked: Policy
     trace: bool = False
     exposes_reasoning: bool = False
 
@@ -75,6 +83,7 @@ class Job:
                 async for event in loop:
                     watch.see(event)
                     if isinstance(event, Stopped):
+                        event = Stopped(review=told(event.review, self.asked, self.policy))  # noqa: PLW2901
                         self.services.metrics.finished(event.review, self.calls.records)
                     yield event
         finally:
@@ -133,7 +142,7 @@ def _is_side_request(services: Services, body: ChatRequest, headers: Headers) ->
     return by_prompt or says_side_request(headers.get(HEADER))
 
 
-async def open_job(
+async def open_job(  # noqa: PLR0913  # what a job is made of
     services: Services,
     body: ChatRequest | AnswerRequest,
     choice: Choice,
@@ -141,8 +150,9 @@ async def open_job(
     *,
     rounds: int | None = None,
     wanted: ChatRequest | None = None,
+    ticket: Ticket | None = None,
 ) -> Job:
-    """Return the job of a reviewed request.
+    """Return the job of a reviewed request; without a ticket its calls are not counted.
 
     `wanted` says how an answer is to be written where the body itself is no chat's.
 
@@ -152,22 +162,28 @@ async def open_job(
     """
     wishes = body.revision
     retriever = await services.shelf.retriever() if mode != "draft" else None
-    policy = policy_for(
+    asked = policy_for(
         mode,
         max_rounds=wishes.max_rounds if rounds is None else rounds,
         top_k=wishes.top_k,
         live_draft=wishes.expose == "reasoning" and isinstance(body, ChatRequest) and body.stream,
     )
+    rung = ticket.rung if ticket else None
+    policy = lowered(asked, rung, floor=_floor(services, body))
     if isinstance(body, ChatRequest):
         options = _options(services, body)
     else:
         options = _options(services, wanted, ours=OURS | {"answer"})
     revision_id = f"rev_{secrets.token_hex(16)}"
-    writer = services.writer(choice.model)
+    writer: ChatModel = services.writer(choice.model)
+    judge = services.judge or writer
+    if ticket is not None:
+        writer, judge = (Admitted(model=one, ticket=ticket) for one in (writer, judge))
     deadline_s = (wishes.deadline_ms or services.settings.deadline_ms) / 1000
+    deadline_s -= ticket.waited_s if ticket else 0.0
     calls = Calls(
         writer=writer,
-        judge=services.judge or writer,
+        judge=judge,
         deadline=asyncio.get_running_loop().time() + deadline_s,
         seed=options.seed,
         affinity=revision_id,
@@ -194,9 +210,20 @@ async def open_job(
             given=body.answer if isinstance(body, AnswerRequest) else None,
         ),
         services=services,
+        asked=asked,
         trace="trace" in wishes.include,
         exposes_reasoning=wishes.expose == "reasoning",
     )
+
+
+def _floor(services: Services, body: ChatRequest | AnswerRequest) -> Mode:
+    """Return the mode below which no load takes the request.
+
+    A draft is no review of an answer, and where the operator wants no unreviewed ones it would only
+    be thrown away.
+    """
+    useless = isinstance(body, AnswerRequest) or services.settings.on_degraded == "error"
+    return at_least(services.settings.minimum_mode, "fast" if useless else "draft")
 
 
 async def run(job: Job) -> tuple[Review, tuple[Event, ...]]:

@@ -14,7 +14,10 @@ from starlette.responses import Response
 from models import sse
 from models.errors import ModelRejected, ModelUnavailable
 from models.messages import Call, Json
+from server.admission import Ticket
+from server.admitted import opened
 from server.departure import or_gone
+from server.entry import enter
 from server.errors import ApiError
 from server.event_stream import EventStream, comment, frame, to_the_end
 from server.feed import Feed
@@ -41,6 +44,7 @@ class Passage:
     body: dict[str, Json]
     step: str
     deadline: float
+    ticket: Ticket
 
     async def whole(self) -> dict[str, Json]:
         """Return the upstream's whole reply.
@@ -51,7 +55,8 @@ class Passage:
         """
         upstream = self.services.upstream
         try:
-            data = await upstream.fetch(self.body, self._call(), path=self.path)
+            async with self.ticket.slot(), self.ticket.fuse.waiting():
+                data = await upstream.fetch(self.body, self._call(), path=self.path)
         except ModelRejected as error:
             raise _missing(error, self.path) from None
         return ours(data, self.form, self.model)
@@ -65,9 +70,10 @@ class Passage:
         """
         upstream = self.services.upstream
         try:
-            async with upstream.open(self.body, self._call(), path=self.path) as reply:
+            opening = upstream.open(self.body, self._call(), path=self.path)
+            async with opened(self.ticket, opening) as reply:
                 yield b""
-                async for piece in sse.frames(reply.body):
+                async for piece in sse.frames(self.ticket.fuse.each(reply.body)):
                     if (data := sse.data_of(piece)) == sse.DONE:
                         return
                     if data:
@@ -94,6 +100,7 @@ async def pass_through(
 
     """
     choice = await services.catalog.resolve(body.model)
+    ticket = await enter(services, request)
     passage = Passage(
         services=services,
         path=f"/{step}",
@@ -102,6 +109,7 @@ async def pass_through(
         body=body.to_upstream(choice.model),
         step=step,
         deadline=asyncio.get_running_loop().time() + services.settings.deadline_ms / 1000,
+        ticket=ticket,
     )
     if not body.stream:
         return JsonResponse(await or_gone(request, passage.whole()), headers=HEADERS)

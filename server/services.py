@@ -5,7 +5,7 @@
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from models.protocols import ChatModel, Embedder
 from retrieval import bank, principles
 from retrieval.open import Places, open_retriever, require_indexes, signature
 from retrieval.retriever import Retriever
+from server.admission import Admission
 from server.catalog import Catalog
 from server.metrics import Metrics
 from server.settings import DEMO_ANSWER_TOKENS, Settings
@@ -26,6 +27,9 @@ from server.shelf import Shelf
 
 DEMO_JUDGEMENTS_AT_ONCE = 1
 """The embedded engine caches prefixes by slot; only judgements in a row share one."""
+
+DEMO_CALLS_AT_ONCE = 2
+"""It works on two calls at a time."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +44,7 @@ class Services:
     judge: ChatModel | None
     judgements_at_once: int
     answer_max_tokens: int | None
+    admission: Admission = field(default_factory=Admission)
 
     def writer(self, model: str) -> OpenAIChatModel:
         """Return the upstream's model of that name."""
@@ -83,7 +88,17 @@ async def open_services(settings: Settings, metrics: Metrics) -> AsyncIterator[S
             ),
             answer_max_tokens=settings.answer_max_tokens
             or (DEMO_ANSWER_TOKENS if settings.is_demo else None),
+            admission=open_admission(settings),
         )
+
+
+def open_admission(settings: Settings) -> Admission:
+    """Return the admission that the settings want."""
+    return Admission(
+        calls_at_once=DEMO_CALLS_AT_ONCE if settings.is_demo else settings.calls_at_once,
+        queue_length=settings.queue_length,
+        queue_s=settings.queue_s,
+    )
 
 
 def places(settings: Settings) -> Places:

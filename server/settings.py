@@ -57,6 +57,12 @@ class Settings(BaseSettings):
     replica_silence_s: Annotated[float, Field(gt=0, le=3600)] = 20.0
     """One of several replicas with open calls is doubted after so long without a byte of any."""
 
+    calls_at_once: Annotated[int, Field(ge=1, le=65_536)] = 128
+    """Calls to the model server in flight at most, about what its replicas batch together."""
+    queue_length: Annotated[int, Field(ge=0, le=65_536)] = 128
+    """New requests that may wait; the fuller the queue, the less review a new one gets."""
+    queue_s: Annotated[float, Field(gt=0, le=600)] = 10.0
+
     data_dir: Path = Field(default_factory=lambda: platformdirs.user_data_path(PACKAGE))
     principles: Path | None = None
     """A principle library; without it, the last one built, or the bundled one."""

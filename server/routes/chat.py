@@ -6,6 +6,7 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from server.departure import or_gone
+from server.entry import enter
 from server.job import open_job, plan_chat, run
 from server.json_response import JsonResponse
 from server.relay import relay
@@ -32,11 +33,12 @@ async def answer(request: Request, services: Services, body: ChatRequest) -> Res
 
     """
     plan = await plan_chat(services, body, request.headers)
+    ticket = await enter(services, request, body.revision.deadline_ms)
     if plan.relayed:
         wished = body.revision.deadline_ms or services.settings.deadline_ms
         deadline = asyncio.get_running_loop().time() + wished / 1000
         return await relay(services, request, body, plan, deadline)
-    job = await open_job(services, body, plan.choice, plan.mode)
+    job = await open_job(services, body, plan.choice, plan.mode, ticket=ticket)
     request.state.revision_id = job.revision_id  # from here on errors carry it too
     if body.stream:
         usage = body.stream_options is not None and body.stream_options.include_usage

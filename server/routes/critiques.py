@@ -9,6 +9,7 @@ from starlette.responses import Response
 
 from revision.revise import TOOL_OPTIONS
 from server.departure import or_gone
+from server.entry import enter
 from server.errors import InvalidRequest
 from server.job import mode_of, open_job, run
 from server.json_response import JsonResponse
@@ -46,7 +47,8 @@ async def _review(
     mode = mode_of(services, body, choice)
     if mode == "draft":
         raise InvalidRequest("the mode draft reviews nothing; name another", param="revision.mode")
-    job = await open_job(services, body, choice, mode, rounds=rounds, wanted=wanted)
+    ticket = await enter(services, request, body.revision.deadline_ms)
+    job = await open_job(services, body, choice, mode, rounds=rounds, wanted=wanted, ticket=ticket)
     request.state.revision_id = job.revision_id  # from here on errors carry it too
     review, events = await or_gone(request, run(job))
     headers = {"x-revision-id": job.revision_id, "x-revision-status": review.status}

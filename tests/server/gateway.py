@@ -22,7 +22,7 @@ from retrieval.retriever import Retriever
 from server.app import create_app
 from server.catalog import Catalog
 from server.metrics import Metrics
-from server.services import Services
+from server.services import Services, open_admission
 from server.settings import Settings
 from server.shelf import Shelf
 from tests.fakes.library import QUESTION
@@ -210,6 +210,7 @@ async def serving(
             judge=None,
             judgements_at_once=settings.judgements_at_once,
             answer_max_tokens=settings.answer_max_tokens,
+            admission=open_admission(settings),
         )
         config = uvicorn.Config(
             create_app(settings, services=services),

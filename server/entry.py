@@ -1,0 +1,22 @@
+"""How a request that will call the model server gets in."""
+
+from starlette.requests import Request
+
+from server.admission import Ticket
+from server.departure import or_gone
+from server.services import Services
+from server.tenant import tenant_of
+
+
+async def enter(services: Services, request: Request, deadline_ms: int | None = None) -> Ticket:
+    """Return the request's ticket; the outermost layer closes it when the response has ended.
+
+    Raises:
+        ApiError: there is no room, the gateway is being stopped, or the client left the queue.
+
+    """
+    within_s = (deadline_ms or services.settings.deadline_ms) / 1000
+    tenant = tenant_of(request.headers)
+    ticket = await or_gone(request, services.admission.enter(tenant, within_s=within_s))
+    request.state.ticket = ticket
+    return ticket
