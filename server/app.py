@@ -25,7 +25,7 @@ from server.version import package_version
 log = logging.getLogger("clinalign")
 
 
-def create_app(settings: Settings, services: Services | None = None) -> FastAPI:
+def create_app(settings: Settings, services: Services | None = None) -> "Gateway":
     """Return the application. Services that are handed in stay their giver's to close."""
     metrics = services.metrics if services else Metrics()
 
@@ -36,6 +36,7 @@ def create_app(settings: Settings, services: Services | None = None) -> FastAPI:
             return
         async with open_services(settings, metrics) as opened:
             await _tell(opened)
+            app.services = opened
             yield {"services": opened}
 
     app = Gateway(
@@ -65,6 +66,9 @@ def create_app(settings: Settings, services: Services | None = None) -> FastAPI:
 
 class Gateway(FastAPI):
     """FastAPI with our own layer around all of its, so that no answer escapes it."""
+
+    services: Services | None = None
+    """What the application has opened itself, once it is up."""
 
     def __init__(self, metrics: Metrics, **options: Any) -> None:  # noqa: ANN401  # FastAPI's own
         super().__init__(**options)

@@ -8,15 +8,24 @@ from server.services import Services
 from server.tenant import tenant_of
 
 
-async def enter(services: Services, request: Request, deadline_ms: int | None = None) -> Ticket:
+async def admit(services: Services, request: Request, deadline_ms: int | None = None) -> Ticket:
     """Return the request's ticket; the outermost layer closes it when the response has ended.
 
     Raises:
-        ApiError: there is no room, the gateway is being stopped, or the client left the queue.
+        ApiError: there is no room, or the gateway is being stopped.
 
     """
     within_s = (deadline_ms or services.settings.deadline_ms) / 1000
-    tenant = tenant_of(request.headers)
-    ticket = await or_gone(request, services.admission.enter(tenant, within_s=within_s))
+    ticket = await services.admission.enter(tenant_of(request.headers), within_s=within_s)
     request.state.ticket = ticket
     return ticket
+
+
+async def enter(services: Services, request: Request, deadline_ms: int | None = None) -> Ticket:
+    """Return the request's ticket, unless the client leaves the queue.
+
+    Raises:
+        ApiError: as `admit`, or the client left.
+
+    """
+    return await or_gone(request, admit(services, request, deadline_ms))

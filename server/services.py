@@ -22,6 +22,7 @@ from retrieval.retriever import Retriever
 from server.admission import Admission
 from server.catalog import Catalog
 from server.metrics import Metrics
+from server.repeats import Repeats
 from server.settings import DEMO_ANSWER_TOKENS, Settings
 from server.shelf import Shelf
 
@@ -45,6 +46,7 @@ class Services:
     judgements_at_once: int
     answer_max_tokens: int | None
     admission: Admission = field(default_factory=Admission)
+    repeats: Repeats = field(default_factory=Repeats)
 
     def writer(self, model: str) -> OpenAIChatModel:
         """Return the upstream's model of that name."""

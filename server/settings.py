@@ -82,6 +82,9 @@ class Settings(BaseSettings):
     minimum_mode: Mode = "draft"
     """Nothing gets less review than this, whatever a request says; side requests neither."""
 
+    shutdown_s: Annotated[float, Field(ge=0, le=3600)] = 30.0
+    """How long requests that run may go on after SIGTERM."""
+
     max_body_bytes: Annotated[int, Field(ge=1024)] = 2 * MEGABYTE
     ping_s: Annotated[float, Field(gt=0, le=60)] = 10.0
     """Longest silence of a stream."""

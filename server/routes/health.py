@@ -39,6 +39,9 @@ async def readyz(services: Wired) -> Response:
     else:
         if (refused := services.shelf.problem) is not None:
             problems["principles"] = f"a changed library is not in use: {refused}"
+    if services.admission.closed:
+        problems["stopping"] = "the gateway is being stopped"
+        ready = False
     try:
         await services.catalog.check()
     except ModelError as error:
