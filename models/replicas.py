@@ -73,6 +73,17 @@ class Replicas:
             for one in self.all
         )
 
+    def problems(self) -> tuple[str, ...]:
+        """Return what is wrong with which replica, by its number in the settings."""
+        offered = frozenset[str]().union(*(one.models or () for one in self.all))
+        found = []
+        for number, one in enumerate(self.all, start=1):
+            if one.is_out:
+                found.append(f"replica {number} is out")
+            if one.models is not None and one.models != offered:
+                found.append(f"replica {number} does not offer every model that the others do")
+        return tuple(found)
+
     def due(self) -> tuple[Replica, ...]:
         """Return the replicas to probe now; a single one has nobody to stand in for it."""
         if len(self.all) == 1:

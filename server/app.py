@@ -32,11 +32,13 @@ def create_app(settings: Settings, services: Services | None = None) -> "Gateway
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[Mapping[str, Services]]:
         if services is not None:
+            metrics.observe(services.admission, services.upstream.replicas)
             yield {"services": services}
             return
         async with open_services(settings, metrics) as opened:
             await _tell(opened)
             app.services = opened
+            metrics.observe(opened.admission, opened.upstream.replicas)
             yield {"services": opened}
 
     app = Gateway(

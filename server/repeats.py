@@ -1,10 +1,10 @@
 """A request that is sent again while its first copy is being answered joins it.
 
 An SDK that is given an `Idempotency-Key` sends it with a request and all its retries. Without this,
-a client whose patience ends before the loop does would start the loop again each time. An SDK hangs up and
-asks again about half a second later, so the work of a request with a key outlives its client for a
-moment; it still ends within a second of the last one leaving. Nothing is kept once the answer has
-been given, and only whole answers are shared.
+a client whose patience ends before the loop does would start the loop again each time. An SDK hangs
+up and asks again about half a second later, so the work of a request with a key outlives its client
+for a moment; it still ends within a second of the last one leaving. Nothing is kept once the answer
+has been given, and only whole answers are shared.
 """
 
 import asyncio

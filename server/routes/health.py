@@ -47,6 +47,8 @@ async def readyz(services: Wired) -> Response:
     except ModelError as error:
         problems["upstream"] = str(error)
         ready = False
+    if replicas := services.upstream.replicas.problems():
+        problems["replicas"] = "; ".join(replicas)
     body: dict[str, Json] = {"ready": ready, "problems": problems}
     return JsonResponse(body, status_code=200 if ready else 503)
 

@@ -199,8 +199,13 @@ async def serving(
     vllm: FakeVLLM, library: Retriever, folder: Path, *, shelf: Shelf | None = None, **wishes: Any
 ) -> AsyncIterator[Gateway]:
     """Serve the gateway in front of that model server."""
-    settings = Settings(upstream=(vllm.url,), data_dir=folder, **wishes)
-    async with OpenAIServer(settings.upstream, timeout_s=settings.call_timeout_s) as upstream:
+    urls = wishes.pop("upstream", (vllm.url,))
+    settings = Settings(upstream=urls, data_dir=folder, **wishes)
+    async with OpenAIServer(
+        settings.upstream,
+        timeout_s=settings.call_timeout_s,
+        silence_s=settings.replica_silence_s,
+    ) as upstream:
         services = Services(
             settings=settings,
             upstream=upstream,
