@@ -1,4 +1,4 @@
-# Targets: install, check, test, test-clients, bench, serve. Needs Python 3.11+, and nothing else that is not here.
+# Targets: install, check, test, test-clients, fuzz, bench, serve. Needs Python 3.11+, and nothing else that is not here.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -9,7 +9,7 @@ ARGS ?=
 # A file of questions for `make bench`, against a gateway that runs already.
 QUESTIONS ?= retrieval/data/rubrics.jsonl
 
-.PHONY: install serve test test-clients check bench clean
+.PHONY: install serve test test-clients fuzz check bench clean
 .DEFAULT_GOAL := install
 
 install: $(STAMP)
@@ -33,6 +33,10 @@ test: install
 # Real clients against a running gateway, each in an environment of its own under .clients/.
 test-clients: install
 	$(BIN)/python -m tests.clients.run $(ARGS)
+
+# schemathesis against /openapi.json for two minutes; ARGS="--seconds N --seed N" for another run.
+fuzz: install
+	$(BIN)/python -m tests.fuzz.run $(ARGS)
 
 check: install
 	$(BIN)/ruff check .

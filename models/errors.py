@@ -6,7 +6,7 @@ ModelError
 ├── ModelTimeout        no answer within the time given, or 408
 ├── ModelRejected       it refused the request itself (another 4xx, or 501)
 │   └── ContextOverflow the prompt is longer than its context, or 413
-└── MalformedReply      an answer that is not what the API promises
+└── MalformedReply      an answer that is not what the API promises, such as a redirect
 EmbedderError           the embedding model cannot be loaded or gives unusable vectors
 
 Messages name the upstream's status, never its words: those may repeat a patient's.

@@ -152,7 +152,7 @@ class Completion:
 
     `finish_reason` is one of OpenAI's, and "length" for tool calls that were cut short too.
     `first_token` maps the likeliest first tokens to their log-probabilities, if asked for.
-    `tool_calls` are relayed as they came. `refusal` is the model's own statement, in a field apart,
+    `tool_calls` are in OpenAI's form. `refusal` is the model's own statement, in a field apart,
     that it gives no answer. A reply that has either is not prose to review.
     """
 

@@ -10,6 +10,7 @@ from models.finish import finish_reason
 from models.messages import NOTHING, Call, Completion, Delta, Json, Usage
 from models.openai_http import OpenAIServer
 from models.thinking import Thinking
+from models.tool_calls import GrowingCalls
 from models.wire import WireChunk, WireCompletion, parse
 
 
@@ -82,7 +83,7 @@ class Assembly:
         self._text: list[str] = []
         self._reasoning: list[str] = []
         self._refusal: list[str] = []
-        self._tool_calls: dict[int, dict[str, Json]] = {}
+        self._calls = GrowingCalls()
         self._finish_reason: str | None = None
 
     def add(self, chunk: WireChunk) -> Delta:
@@ -92,7 +93,7 @@ class Assembly:
             MalformedReply: the frame carries an error inside a stream that began well.
 
         """
-        if chunk.error is not None:
+        if chunk.failed:
             raise MalformedReply("the model server reported an error inside the stream")
         if chunk.usage is not None:
             self.usage = chunk.usage.to_usage()
@@ -101,8 +102,8 @@ class Assembly:
         choice = chunk.choices[0]
         self._finish_reason = choice.finish_reason or self._finish_reason
         self._refusal.append(choice.delta.refusal or "")
-        for fragment in choice.delta.tool_calls or ():
-            self._add_tool_call(fragment)
+        for piece in choice.delta.tool_calls:
+            self._calls.add(piece)
         words = self._thinking.add(choice.delta.words())
         return self._keep(
             Delta(text=words.text, reasoning=choice.delta.thinking() + words.reasoning)
@@ -118,6 +119,7 @@ class Assembly:
         Raises:
             ModelUnavailable: no finish reason came, or one that says that the server gave up, so
                 what came is a fragment.
+            MalformedReply: it calls a tool, and does not say which.
 
         """
         if self._finish_reason is None:
@@ -127,7 +129,7 @@ class Assembly:
             finish_reason=finish_reason(self._finish_reason, self.usage),
             usage=self.usage,
             reasoning="".join(self._reasoning),
-            tool_calls=tuple(call for _, call in sorted(self._tool_calls.items())),
+            tool_calls=tuple(call.to_wire() for call in self._calls.whole()),
             refusal="".join(self._refusal),
         )
 
@@ -135,20 +137,3 @@ class Assembly:
         self._text.append(delta.text)
         self._reasoning.append(delta.reasoning)
         return delta
-
-    def _add_tool_call(self, fragment: Json) -> None:
-        """Join a fragment to its call: the first one names it, the arguments come in pieces."""
-        if not isinstance(fragment, Mapping):
-            return
-        index = fragment.get("index")
-        place = index if isinstance(index, int) else len(self._tool_calls)
-        function = fragment.get("function")
-        piece = function if isinstance(function, Mapping) else {}
-        call = self._tool_calls.setdefault(
-            place, {"id": fragment.get("id"), "type": "function", "function": {}}
-        )
-        known = call["function"]
-        before = known if isinstance(known, Mapping) else {}
-        arguments = f"{before.get('arguments') or ''}{piece.get('arguments') or ''}"
-        name = before.get("name") or piece.get("name")
-        call["function"] = {"name": name, "arguments": arguments}

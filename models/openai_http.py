@@ -15,7 +15,13 @@ from typing import Self
 import aiohttp
 import orjson
 
-from models.errors import ModelError, ModelOverloaded, ModelRejected, ModelUnavailable
+from models.errors import (
+    MalformedReply,
+    ModelError,
+    ModelOverloaded,
+    ModelRejected,
+    ModelUnavailable,
+)
 from models.fuse import Fuse
 from models.messages import Call, Json
 from models.probing import Prober
@@ -35,6 +41,8 @@ STRAGGLERS_S = 1.0
 IDLE_S = 4.0
 """Idle connections are dropped before vLLM's default keep-alive of 5 s does it under our feet."""
 MAX_REPLY = 16 * 1024 * 1024
+BAD_REQUESTS = frozenset({400, 413, 422})
+"""What a client would be blamed for, if the request were its own."""
 LONGEST_REST_S = 60.0
 """A longer rest than this is taken for a slip of the server's."""
 _NOT_FOUND = 404
@@ -127,7 +135,7 @@ class OpenAIServer:
         while True:
             try:
                 async with self._pick(path, payload, call, tried, model) as reply:
-                    return await _read(reply.body)
+                    return await read_whole(reply.body)
             except ModelError as error:
                 await self._before_retry(error, call, tried, model)
 
@@ -214,8 +222,16 @@ class OpenAIServer:
     async def _cards(self, replica: Replica) -> tuple[ModelCard, ...]:
         deadline = asyncio.get_running_loop().time() + MODELS_S
         call = Call(step="models", messages=(), deadline=deadline)
-        async with self._once(replica, "GET", "/models", None, call, counts=False) as reply:
-            cards = parse(ModelCards, await _read(reply.body)).data
+        try:
+            async with self._once(replica, "GET", "/models", None, call, counts=False) as reply:
+                cards = parse(ModelCards, await read_whole(reply.body)).data
+        except ModelRejected as error:
+            if error.status not in BAD_REQUESTS:
+                raise
+            # What is asked here comes from no client, so none may be told that it asked wrongly.
+            raise MalformedReply(
+                f"the model server gives no list of models (HTTP {error.status})"
+            ) from None
         replica.models = frozenset(card.id for card in cards)
         return cards
 
@@ -230,7 +246,7 @@ class OpenAIServer:
         turn: Json = {"role": "user", "content": "Say yes."}
         payload = _encode({"model": model, "messages": [turn], "max_tokens": 1})
         async with self._once(replica, "POST", CHAT, payload, call, counts=False) as reply:
-            await _read(reply.body)
+            await read_whole(reply.body)
 
     @asynccontextmanager
     async def _once(
@@ -264,7 +280,7 @@ class OpenAIServer:
                         response = await stack.enter_async_context(asked)
                     pieces = fuse.each(response.content.iter_any())
                     if response.status != 200:  # noqa: PLR2004
-                        raise refusal(response.status, response.headers, await _read(pieces))
+                        raise refusal(response.status, response.headers, await read_whole(pieces))
                     first = await anext(pieces, b"")
                     body = _from(first, pieces, replica) if counts else _from(first, pieces)
                     yield Reply(content_type=response.content_type, body=body)
@@ -315,11 +331,16 @@ def _encode(body: Mapping[str, Json]) -> bytes:
         ) from None
 
 
-async def _read(pieces: AsyncIterator[bytes]) -> bytes:
-    """Read the body whole, up to `MAX_REPLY` bytes."""
-    body = b""
+async def read_whole(pieces: AsyncIterator[bytes]) -> bytes:
+    """Return a body that comes in pieces, up to `MAX_REPLY` bytes.
+
+    Raises:
+        ModelError: it is longer.
+
+    """
+    body = bytearray()
     async for piece in pieces:
         body += piece
         if len(body) > MAX_REPLY:
             raise ModelError(f"the model server's reply is longer than {MAX_REPLY} bytes")
-    return body
+    return bytes(body)

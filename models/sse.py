@@ -11,6 +11,9 @@ from models.errors import MalformedReply
 MAX_FRAME = 4 * 1024 * 1024
 """A frame beyond this many bytes is a fault of the server, not an answer."""
 
+MAX_STREAM = 64 * 1024 * 1024
+"""A stream beyond this many bytes too: with a third of a kilobyte a token, some 200,000 tokens."""
+
 DONE = b"[DONE]"
 
 
@@ -18,11 +21,15 @@ async def frames(body: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
     """Yield the stream's frames, each with its closing blank line.
 
     Raises:
-        MalformedReply: a frame grows beyond `MAX_FRAME` bytes.
+        MalformedReply: a frame grows beyond `MAX_FRAME` bytes, or the stream beyond `MAX_STREAM`.
 
     """
     pending = b""
+    size = 0
     async for piece in body:
+        size += len(piece)
+        if size > MAX_STREAM:
+            raise MalformedReply("the model server sent an endless stream")
         pending += piece
         if b"\r" in pending:  # looked for in the whole, since a read may end between the two
             pending = pending.replace(b"\r\n", b"\n")

@@ -10,6 +10,7 @@ import aiohttp
 
 from models.errors import (
     ContextOverflow,
+    MalformedReply,
     ModelError,
     ModelOverloaded,
     ModelRejected,
@@ -17,6 +18,7 @@ from models.errors import (
     ModelUnavailable,
 )
 
+_REFUSALS = 400
 _TOO_LATE = 408
 _CONFLICTS = frozenset({409, 425})
 """Refusals of the moment, not of the request: another replica or a second try may take it."""
@@ -36,6 +38,8 @@ _OVERFLOW_WORDS = (
 
 def refusal(status: int, headers: Mapping[str, str], body: bytes) -> ModelError:
     """Return the error that an answer with another status than 200 stands for."""
+    if status < _REFUSALS:  # neither an answer nor a refusal, so nothing that a client could mend
+        return MalformedReply(f"the model server answered HTTP {status} where 200 is due")
     wait = _seconds(headers.get("retry-after"))
     if status in _TOO_MANY or (status == _BUSY and wait is not None):
         return ModelOverloaded(f"the model server is busy (HTTP {status})", retry_after=wait)

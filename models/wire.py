@@ -4,92 +4,37 @@ Only what the loop reads is named; the rest is ignored. A validation error's own
 input, so it never leaves this module: the caller gets `MalformedReply` with the place alone.
 """
 
-from collections.abc import Mapping
-from typing import TypeVar
+from typing import Annotated, TypeVar
 
 import orjson
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
+from pydantic import Field, JsonValue, ValidationError, field_validator
 
 from models.errors import MalformedReply
 from models.finish import finish_reason
 from models.messages import Completion, Usage
 from models.thinking import told_apart
+from models.tool_calls import FunctionPiece, ToolCall, ToolCallPiece
+from models.wire_parts import (
+    IF_SENSIBLE,
+    NULL_IS_EMPTY,
+    NULL_SAYS_NOTHING,
+    Context,
+    Logprobs,
+    ToldUsage,
+    Wire,
+)
+
+MOST_CHOICES = 1000
 
 
-class Wire(BaseModel):
-    """A part of a reply."""
-
-    model_config = ConfigDict(extra="ignore", frozen=True)
-
-
-class PromptDetails(Wire):
-    """What of the prompt came from the cache."""
-
-    cached_tokens: int | None = None
-
-
-class CompletionDetails(Wire):
-    """What of the completion was reasoning."""
-
-    reasoning_tokens: int | None = None
-
-
-class WireUsage(Wire):
-    """Tokens as the server counted them."""
-
-    prompt_tokens: int = 0
-    completion_tokens: int | None = None
-    prompt_tokens_details: PromptDetails | None = None
-    completion_tokens_details: CompletionDetails | None = None
-
-    def to_usage(self) -> Usage:
-        """Return the loop's own value."""
-        details, thinking = self.prompt_tokens_details, self.completion_tokens_details
-        return Usage(
-            prompt_tokens=self.prompt_tokens,
-            completion_tokens=self.completion_tokens or 0,
-            cached_tokens=(details.cached_tokens or 0) if details else 0,
-            reasoning_tokens=(thinking.reasoning_tokens or 0) if thinking else 0,
-        )
-
-
-class Alternative(Wire):
-    """A token that could have stood at a place, and its log-probability."""
-
-    token: str
-    logprob: float
-
-
-class Position(Wire):
-    """One place of the reply and its likeliest tokens."""
-
-    token: str
-    logprob: float
-    top_logprobs: tuple[Alternative, ...] = ()
-
-
-class Logprobs(Wire):
-    """Log-probabilities of a reply."""
-
-    content: tuple[Position, ...] | None = None
-
-    def first_token(self) -> Mapping[str, float]:
-        """Return the likeliest first tokens; the same word at two ids keeps both by its text."""
-        if not self.content:
-            return {}
-        first = self.content[0]
-        found = {option.token: option.logprob for option in reversed(first.top_logprobs)}
-        return found or {first.token: first.logprob}
-
-
-class WireMessage(Wire):
-    """The assistant's turn. vLLM calls its thinking `reasoning`, others `reasoning_content`."""
+class Said(Wire):
+    """What the assistant says. vLLM calls its thinking `reasoning`, others `reasoning_content`."""
 
     content: str | None = None
     refusal: str | None = None
     reasoning: str | None = None
     reasoning_content: str | None = None
-    tool_calls: tuple[JsonValue, ...] | None = None
+    function_call: FunctionPiece | None = None
 
     def thinking(self) -> str:
         """Return the reasoning text under either name."""
@@ -100,19 +45,43 @@ class WireMessage(Wire):
         return self.content or ""
 
 
-class Choice(Wire):
-    """One reply."""
+class WireMessage(Said):
+    """The assistant's whole turn."""
 
-    message: WireMessage
+    tool_calls: Annotated[tuple[ToolCall, ...], NULL_IS_EMPTY] = ()
+
+
+class WireDelta(Said):
+    """A piece of it."""
+
+    tool_calls: Annotated[tuple[ToolCallPiece, ...], NULL_IS_EMPTY] = ()
+
+
+class AnyChoice(Wire):
+    """One of several replies, or a piece of it."""
+
+    index: Annotated[int, Field(strict=True, ge=0, lt=MOST_CHOICES)] | None = None
     finish_reason: str | None = None
     logprobs: Logprobs | None = None
+
+
+class Choice(AnyChoice):
+    """One whole reply."""
+
+    message: WireMessage
+
+
+class ChunkChoice(AnyChoice):
+    """A piece of one reply."""
+
+    delta: Annotated[WireDelta, NULL_SAYS_NOTHING] = WireDelta()
 
 
 class WireCompletion(Wire):
     """A whole chat completion."""
 
     choices: tuple[Choice, ...] = Field(min_length=1)
-    usage: WireUsage | None = None
+    usage: ToldUsage = None
     error: None = None
 
     def to_completion(self) -> Completion:
@@ -130,38 +99,42 @@ class WireCompletion(Wire):
             finish_reason=finish_reason(choice.finish_reason or "stop", usage),
             usage=usage,
             reasoning=choice.message.thinking() + words.reasoning,
-            tool_calls=tuple(choice.message.tool_calls or ()),
+            tool_calls=tuple(call.to_wire() for call in choice.message.tool_calls),
             first_token=choice.logprobs.first_token() if choice.logprobs else {},
             refusal=choice.message.refusal or "",
         )
 
 
-class ChunkChoice(Wire):
-    """A piece of one reply."""
-
-    delta: WireMessage = WireMessage()
-    finish_reason: str | None = None
-
-
 class WireChunk(Wire):
-    """One frame of a stream. A frame that carries `error` is a failure inside a 200."""
+    """One frame of a stream. A frame that tells of an error is a failure inside a 200."""
 
-    choices: tuple[ChunkChoice, ...] = ()
-    usage: WireUsage | None = None
+    choices: Annotated[tuple[ChunkChoice, ...], NULL_IS_EMPTY] = ()
+    usage: ToldUsage = None
     error: JsonValue = None
+    object: JsonValue = None
+
+    @property
+    def failed(self) -> bool:
+        """Whether it tells of an error."""
+        return self.error is not None or self.object == "error"
+
+
+class ModelMeta(Wire):
+    """Where llama.cpp tells of the context."""
+
+    n_ctx: Context = None
 
 
 class ModelCard(Wire):
     """A served model. llama.cpp and vLLM put the context length in different places."""
 
     id: str
-    max_model_len: int | None = None
-    meta: Mapping[str, JsonValue] | None = None
+    max_model_len: Context = None
+    meta: Annotated[ModelMeta | None, IF_SENSIBLE] = None
 
     def context_length(self) -> int | None:
         """Return the context in tokens where the server tells."""
-        told = (self.meta or {}).get("n_ctx")
-        return self.max_model_len or (told if isinstance(told, int) else None)
+        return self.max_model_len or (self.meta.n_ctx if self.meta else None)
 
 
 class ModelCards(Wire):
@@ -169,11 +142,17 @@ class ModelCards(Wire):
 
     data: tuple[ModelCard, ...]
 
+    @field_validator("data")
+    @classmethod
+    def _named(cls, cards: tuple[ModelCard, ...]) -> tuple[ModelCard, ...]:
+        """Leave out what has no name: nobody could ask for it."""
+        return tuple(card for card in cards if card.id)
+
 
 class _Costly(Wire):
     """The one part of a reply that counts even when nothing else in it can be read."""
 
-    usage: WireUsage
+    usage: ToldUsage = None
 
 
 Reply = TypeVar("Reply", bound=Wire)
@@ -200,9 +179,10 @@ def parse(kind: type[Reply], body: bytes) -> Reply:
 def usage_in(reply: object) -> Usage | None:
     """Return the usage that a decoded reply reports, whatever else is wrong with it."""
     try:
-        return _Costly.model_validate(reply).usage.to_usage()
+        told = _Costly.model_validate(reply).usage
     except ValidationError:
         return None
+    return told.to_usage() if told else None
 
 
 def _spent(body: bytes) -> Usage | None:

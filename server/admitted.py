@@ -32,8 +32,13 @@ class Admitted:
     async def stream(self, call: Call) -> AsyncIterator[Delta | Completion]:
         """Yield the reply's pieces as they come, then the whole of it."""
         async with self.ticket.slot():
-            async for piece in self.ticket.fuse.each(self.model.stream(call)):
-                yield piece
+            pieces = self.model.stream(call)
+            try:
+                async for piece in self.ticket.fuse.each(pieces):
+                    yield piece
+            finally:
+                if hasattr(pieces, "aclose"):
+                    await pieces.aclose()  # the slot is free only when the call has ended
 
 
 @asynccontextmanager

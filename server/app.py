@@ -17,12 +17,25 @@ from revision.errors import RevisionError
 from server.errors import ApiError, NotReady, on_error
 from server.metrics import Metrics
 from server.middleware import RequestScope
-from server.routes import chat, critiques, health, models, passthrough, principles, responses
+from server.openapi.document import document
+from server.routes import (
+    chat,
+    critiques,
+    docs,
+    health,
+    models,
+    passthrough,
+    principles,
+    responses,
+)
 from server.services import Services, open_services
 from server.settings import Settings
 from server.version import package_version
 
 log = logging.getLogger("clinalign")
+
+PARTS = (chat, responses, passthrough, critiques, models, principles, health, docs)
+"""Everything that is served, in the order of its documentation."""
 
 
 def create_app(settings: Settings, services: Services | None = None) -> "Gateway":
@@ -45,7 +58,8 @@ def create_app(settings: Settings, services: Services | None = None) -> "Gateway
         metrics,
         title="clinalign-serve",
         version=package_version(),
-        description="Answers to health questions, drafted, critiqued, revised and re-checked.",
+        docs_url=None,  # FastAPI's pages load scripts from other servers; server.routes.docs
+        redoc_url=None,
         lifespan=lifespan,
         redirect_slashes=False,  # a redirect is built from Host, and takes the body with it
         max_body_size=settings.max_body_bytes,
@@ -61,7 +75,7 @@ def create_app(settings: Settings, services: Services | None = None) -> "Gateway
         Exception,
     ):
         app.add_exception_handler(kind, on_error)
-    for part in (chat, responses, passthrough, critiques, models, principles, health):
+    for part in PARTS:
         app.include_router(part.router)
     return app
 
@@ -75,6 +89,13 @@ class Gateway(FastAPI):
     def __init__(self, metrics: Metrics, **options: Any) -> None:  # noqa: ANN401  # FastAPI's own
         super().__init__(**options)
         self._metrics = metrics
+
+    def openapi(self) -> dict[str, Any]:
+        """Return the OpenAPI document."""
+        if self.openapi_schema is None:
+            routes = [route for part in PARTS for route in part.router.routes]
+            self.openapi_schema = document(routes, title=self.title, version=self.version)
+        return self.openapi_schema
 
     def build_middleware_stack(self) -> ASGIApp:
         """Return the application as the server calls it."""

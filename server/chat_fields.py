@@ -3,9 +3,17 @@
 from collections.abc import Mapping
 from typing import Annotated, Literal, TypeAlias
 
-from pydantic import AfterValidator, BeforeValidator, Field, JsonValue, Tag, field_validator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    JsonValue,
+    Tag,
+    WithJsonSchema,
+    field_validator,
+)
 
-from server.wire_fields import Body, Flag, chosen_by, mistake
+from server.wire_fields import Body, Flag, chosen_by, mistake, null_is
 
 MOST_METADATA = 16
 LONGEST_KEY = 64
@@ -16,7 +24,7 @@ STRONGEST_BIAS = 100
 class StreamOptions(Body):
     """OpenAI's `stream_options`, and vLLM's usage on every chunk."""
 
-    include_usage: Flag = False
+    include_usage: Annotated[Flag, null_is(default=False)] = False
     include_obfuscation: Flag | None = None
     continuous_usage_stats: Flag | None = None
 
@@ -52,7 +60,21 @@ def _bias(value: Mapping[str, JsonValue]) -> Mapping[str, JsonValue]:
     return value
 
 
-LogitBias: TypeAlias = Annotated[Mapping[str, JsonValue], AfterValidator(_bias)]
+LogitBias: TypeAlias = Annotated[
+    Mapping[str, JsonValue],
+    AfterValidator(_bias),
+    WithJsonSchema(
+        {
+            "type": "object",
+            "propertyNames": {"pattern": "^[0-9]+$"},
+            "additionalProperties": {
+                "type": "number",
+                "minimum": -STRONGEST_BIAS,
+                "maximum": STRONGEST_BIAS,
+            },
+        }
+    ),
+]
 
 
 def _metadata(value: Mapping[str, JsonValue]) -> Mapping[str, JsonValue]:
@@ -69,7 +91,18 @@ def _metadata(value: Mapping[str, JsonValue]) -> Mapping[str, JsonValue]:
     return value
 
 
-Metadata: TypeAlias = Annotated[Mapping[str, JsonValue], AfterValidator(_metadata)]
+Metadata: TypeAlias = Annotated[
+    Mapping[str, JsonValue],
+    AfterValidator(_metadata),
+    WithJsonSchema(
+        {
+            "type": "object",
+            "maxProperties": MOST_METADATA,
+            "propertyNames": {"maxLength": LONGEST_KEY},
+            "additionalProperties": {"type": "string", "maxLength": LONGEST_VALUE},
+        }
+    ),
+]
 
 
 def _text_only(value: object) -> object:

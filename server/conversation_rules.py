@@ -24,7 +24,10 @@ def check_turns(turns: Sequence[ChatMessage]) -> None:
     for number, turn in enumerate(turns):
         _check_content(turn, f"messages.{number}")
     _check_calls(turns)
-    _check_end(turns[-1], f"messages.{len(turns) - 1}")
+    # Instructions stand anywhere, after the question too; they ask nothing.
+    spoken = [n for n, turn in enumerate(turns) if turn.role not in {"system", "developer"}]
+    last = spoken[-1] if spoken else len(turns) - 1
+    _check_end(turns[last], f"messages.{last}")
 
 
 def _check_content(turn: ChatMessage, place: str) -> None:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from models import sse
 from models.errors import ModelError, ModelUnavailable
 from models.messages import Call, Json, Usage, merge_system
+from models.openai_http import read_whole
 from revision.calls import CallRecord
 from server.admission import Ticket
 from server.admitted import opened
@@ -48,10 +49,15 @@ class DraftCall:
         }
 
     async def whole(self) -> Chunk:
-        """Return the upstream's whole answer."""
+        """Return the upstream's whole answer.
+
+        Raises:
+            ModelError: there is none, or it is too long.
+
+        """
         writer = self.services.writer(self.plan.choice.model)
         async with opened(self.ticket, writer.relay(self._payload(), self.call)) as relayed:
-            data = b"".join([piece async for piece in self.ticket.fuse.each(relayed.body)])
+            data = await read_whole(self.ticket.fuse.each(relayed.body))
         return read(data, "message", choices=self._choices)
 
     async def chunks(self) -> AsyncGenerator[Chunk, None]:

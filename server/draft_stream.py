@@ -11,6 +11,7 @@ from typing import TypeAlias
 from models.errors import ModelUnavailable
 from models.messages import Json, Usage
 from models.thinking import Thinking, told_apart
+from models.tool_calls import GrowingCalls
 from server.draft_chunks import Chunk, Part
 from server.event_stream import frame
 from server.exposed import under_both_names
@@ -34,6 +35,7 @@ class DraftStream:
         self._include_usage = include_usage
         self._usage_told = not include_usage
         self._thinking: dict[int, Thinking] = {}
+        self._calls: dict[int, GrowingCalls] = {}
         self._ended: set[int] = set()
         self._closing: list[Part] = []
 
@@ -48,7 +50,12 @@ class DraftStream:
         return bool(self._ended) and self._ended >= self._thinking.keys()
 
     def tell(self, chunk: Chunk) -> Iterator[bytes]:
-        """Yield what a chunk of the upstream's comes to."""
+        """Yield what a chunk of the upstream's comes to.
+
+        Raises:
+            MalformedReply: a choice ends that calls a tool, and does not say which.
+
+        """
         if chunk.usage is not None:
             self.usage = chunk.usage
         yield from self.close()
@@ -82,15 +89,22 @@ class DraftStream:
         thinking = self._thinking.setdefault(part.index, Thinking())
         words = thinking.add(part.content or "")
         text, reasoning = words.text, part.reasoning + words.reasoning
+        calls = self._called(part)
         if part.finish is not None:
             rest = thinking.rest()
             text, reasoning = text + rest.text, reasoning + rest.reasoning
-        delta = {**_role(begins=begins), **_words(text, reasoning), **part.other}
+            self._calls[part.index].whole()  # before the end is told: a client runs them then
+        delta = {**_role(begins=begins), **_words(text, reasoning), **part.other, **calls}
         if delta or part.logprobs is not None:
             yield self._chunk(part.index, delta, logprobs=part.logprobs)
         if part.finish is not None:
             self._ended.add(part.index)
             self._closing.append(part)
+
+    def _called(self, part: Part) -> dict[str, Json]:
+        growing = self._calls.setdefault(part.index, GrowingCalls())
+        told: list[Json] = [piece.to_wire(growing.add(piece)) for piece in part.calls]
+        return {"tool_calls": told} if told else {}
 
     def _tell_usage(self) -> Iterator[bytes]:
         if not self._usage_told and self.usage is not None:

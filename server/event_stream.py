@@ -1,7 +1,6 @@
 """Server-sent events to a client: frames, the response, and text cut into chunks."""
 
-import logging
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from contextlib import aclosing
 from typing import Self
 
@@ -12,9 +11,7 @@ from starlette.types import Receive, Scope, Send
 
 from models.messages import Json
 from server.errors import ApiError, api_error
-from server.log import place_of
-
-log = logging.getLogger("clinalign")
+from server.log import unhandled
 
 DONE = format_sse_event(data_str="[DONE]")
 HEADERS = {"cache-control": "no-cache", "x-accel-buffering": "no"}
@@ -34,13 +31,20 @@ def comment(text: str) -> bytes:
     return format_sse_event(comment=text, data_str=None)
 
 
-async def to_the_end(frames: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
-    """Yield the frames of a stream, an error in our form if they break off, and `[DONE]` always."""
+async def to_the_end(
+    frames: AsyncGenerator[bytes, None], *, before_failure: Callable[[], Iterable[bytes]] = tuple
+) -> AsyncGenerator[bytes, None]:
+    """Yield the frames of a stream, an error in our form if they break off, and `[DONE]` always.
+
+    `before_failure` says what must still be told when they do.
+    """
     try:
         async with aclosing(frames):
             async for piece in frames:
                 yield piece
     except Exception as error:  # noqa: BLE001  # the last resort of a stream that has begun
+        for piece in before_failure():
+            yield piece
         yield failure(error)
     yield DONE
 
@@ -52,9 +56,9 @@ def failure(error: Exception) -> bytes:
 
 def reported(error: Exception) -> ApiError:
     """Return what a client is told of a failure after the first byte; log it if it is ours."""
-    if (told := api_error(error)).code == "internal_error":
-        # No traceback: it repeats what was being worked on.
-        log.error("unhandled error=%s at=%s", type(error).__name__, place_of(error))
+    # One that has our own form already was logged where it got it.
+    if (told := api_error(error)).code == "internal_error" and told is not error:
+        unhandled(error)
     return told
 
 

@@ -1,7 +1,8 @@
 """A source of items that runs in a task of its own, so that its consumer can wait with a clock.
 
 A response must be able to say "still here" while the loop is silent, to answer with a real HTTP
-status if the loop fails at once, and to stop the loop the moment its client has gone.
+status if the loop fails at once, and to stop the loop the moment its client has gone. It runs a few
+items ahead and no more: what a slow client has not read yet stays with the model server, not here.
 """
 
 import asyncio
@@ -11,6 +12,9 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 Item = TypeVar("Item")
+
+AHEAD = 16
+"""Items that may wait for the consumer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +26,7 @@ class Feed(Generic[Item]):
     """The items of a generator, as they come. `close` must be called."""
 
     def __init__(self, source: AsyncGenerator[Item, None]) -> None:
-        self._queue: asyncio.Queue[Item | _Ended] = asyncio.Queue()
+        self._queue: asyncio.Queue[Item | _Ended] = asyncio.Queue(AHEAD)
         self._early: list[Item | _Ended] = []
         self._task = asyncio.create_task(self._pump(source))
 
@@ -82,8 +86,8 @@ class Feed(Generic[Item]):
         try:
             async with aclosing(source):
                 async for item in source:
-                    self._queue.put_nowait(item)
+                    await self._queue.put(item)
         except Exception as error:  # noqa: BLE001  # carried over, and raised, to the consumer
-            self._queue.put_nowait(_Ended(error))
+            await self._queue.put(_Ended(error))
         else:
-            self._queue.put_nowait(_Ended())
+            await self._queue.put(_Ended())

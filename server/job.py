@@ -69,6 +69,8 @@ class Job:
     asked: Policy
     trace: bool = False
     exposes_reasoning: bool = False
+    tells_status: bool = False
+    cites: bool = False
 
     def first_token(self) -> None:
         """Note that the first token of the final answer goes out now."""
@@ -213,6 +215,8 @@ async def open_job(  # noqa: PLR0913  # what a job is made of
         asked=asked,
         trace="trace" in wishes.include,
         exposes_reasoning=wishes.expose == "reasoning",
+        tells_status="status" in wishes.include,
+        cites="citations" in wishes.include,
     )
 
 

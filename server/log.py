@@ -7,7 +7,13 @@ error's class and place in the code are what an engineer needs, and all that is 
 import logging
 import logging.config
 import traceback
+from contextvars import ContextVar
 from pathlib import Path
+
+REQUEST_ID: ContextVar[str] = ContextVar("request_id", default="none")
+"""The request being served, for lines that are written far from where its id is known."""
+
+log = logging.getLogger("clinalign")
 
 
 def configure(level: str) -> None:
@@ -34,3 +40,13 @@ def place_of(error: BaseException) -> str:
     """Return the file and line where the error arose."""
     frames = traceback.extract_tb(error.__traceback__)
     return f"{Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else "an unknown place"
+
+
+def unhandled(error: BaseException) -> None:
+    """Log an error that nothing has handled; without a traceback, which repeats the work's text."""
+    log.error(
+        "unhandled error=%s at=%s request_id=%s",
+        type(error).__name__,
+        place_of(error),
+        REQUEST_ID.get(),
+    )

@@ -117,11 +117,15 @@ class Metrics:
         self.spent(records)
 
     def spent(self, records: list[CallRecord]) -> None:
-        """Count what calls have cost."""
+        """Count what calls have cost.
+
+        A counter raises when it is to go down, and a wrong number must not cost the answer.
+        """
         for record in records:
-            self.tokens.labels(record.step, "prompt").inc(record.usage.prompt_tokens)
-            self.tokens.labels(record.step, "completion").inc(record.usage.completion_tokens)
-            self.tokens.labels(record.step, "cached").inc(record.usage.cached_tokens)
+            usage = record.usage
+            self.tokens.labels(record.step, "prompt").inc(max(0, usage.prompt_tokens))
+            self.tokens.labels(record.step, "completion").inc(max(0, usage.completion_tokens))
+            self.tokens.labels(record.step, "cached").inc(max(0, usage.cached_tokens))
             if record.error is not None:
                 self.call_failures.labels(record.step, record.error).inc()
 

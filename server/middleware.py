@@ -12,7 +12,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from server.errors import BODY_TOO_LARGE, api_error
-from server.log import place_of
+from server.log import REQUEST_ID, unhandled
 from server.metrics import Metrics
 
 log = logging.getLogger("clinalign")
@@ -36,6 +36,7 @@ class RequestScope:
             return
         _ignore_slash(scope)
         exchange = Exchange(scope, receive, send)
+        REQUEST_ID.set(exchange.request_id)
         started = time.perf_counter()
         self._metrics.in_flight.inc()
         try:
@@ -109,13 +110,7 @@ class Exchange:
 
     async def give_up(self, error: Exception) -> None:
         """Log an error that nothing has handled, and answer if there is no answer yet."""
-        # No traceback: it repeats what was being worked on.
-        log.error(
-            "unhandled error=%s at=%s request_id=%s",
-            type(error).__name__,
-            place_of(error),
-            self.request_id,
-        )
+        unhandled(error)
         if self.status is None:
             await api_error(error).to_response()(self._scope, self._receive, self.send)
 

@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from models import sse
-from models.errors import ModelRejected, ModelUnavailable
+from models.errors import ModelError, ModelRejected, ModelUnavailable
 from models.messages import Call, Json
 from server.admission import Ticket
 from server.admitted import opened
@@ -22,7 +22,8 @@ from server.errors import ApiError
 from server.event_stream import EventStream, comment, frame, to_the_end
 from server.feed import Feed
 from server.json_response import JsonResponse
-from server.plain_requests import CompletionRequest, EmbeddingRequest, ReplyForm, ours
+from server.plain_replies import TextReply, VectorReply
+from server.plain_requests import CompletionRequest, EmbeddingRequest
 from server.services import Services
 
 GRACE_S = 2.0
@@ -39,14 +40,12 @@ class Passage:
 
     services: Services
     path: str
-    form: ReplyForm
-    model: str
     body: dict[str, Json]
     step: str
     deadline: float
     ticket: Ticket
 
-    async def whole(self) -> dict[str, Json]:
+    async def whole(self, reply: TextReply | VectorReply) -> dict[str, Json]:
         """Return the upstream's whole reply.
 
         Raises:
@@ -59,28 +58,31 @@ class Passage:
                 data = await upstream.fetch(self.body, self._call(), path=self.path)
         except ModelRejected as error:
             raise _missing(error, self.path) from None
-        return ours(data, self.form, self.model)
+        return reply.whole(data)
 
-    async def frames(self) -> AsyncGenerator[bytes, None]:
-        """Yield an empty piece when the upstream has said 200, then its frames as ours.
+    async def frames(self, reply: TextReply) -> AsyncGenerator[bytes, None]:
+        """Yield the upstream's frames as ours.
 
         Raises:
-            ApiError, ModelError: there are none, or no more.
+            ApiError, ModelError: there are none, or no more although a text has not ended.
 
         """
         upstream = self.services.upstream
         try:
             opening = upstream.open(self.body, self._call(), path=self.path)
-            async with opened(self.ticket, opening) as reply:
-                yield b""
-                async for piece in sse.frames(self.ticket.fuse.each(reply.body)):
+            async with opened(self.ticket, opening) as answer:
+                async for piece in sse.frames(self.ticket.fuse.each(answer.body)):
                     if (data := sse.data_of(piece)) == sse.DONE:
-                        return
-                    if data:
-                        yield frame(ours(data, self.form, self.model))
+                        break
+                    if data and (chunk := reply.chunk(data)) is not None:
+                        yield frame(chunk)
         except ModelRejected as error:
             raise _missing(error, self.path) from None
-        raise ModelUnavailable("the model server's stream ended before the reply did")
+        except ModelError:
+            if not reply.complete:
+                raise
+        if not reply.complete:
+            raise ModelUnavailable("the model server's stream ended before the reply did")
 
     def _call(self) -> Call:
         return Call(step=self.step, messages=(), deadline=self.deadline)
@@ -90,7 +92,6 @@ async def pass_through(
     services: Services,
     request: Request,
     body: CompletionRequest | EmbeddingRequest,
-    form: ReplyForm,
     step: str,
 ) -> Response:
     """Return the upstream's reply, streamed or whole; `step` is the route's last part.
@@ -104,16 +105,19 @@ async def pass_through(
     passage = Passage(
         services=services,
         path=f"/{step}",
-        form=form,
-        model=body.model,
         body=body.to_upstream(choice.model),
         step=step,
         deadline=asyncio.get_running_loop().time() + services.settings.deadline_ms / 1000,
         ticket=ticket,
     )
+    if isinstance(body, EmbeddingRequest):
+        return JsonResponse(
+            await or_gone(request, passage.whole(VectorReply(body))), headers=HEADERS
+        )
+    reply = TextReply(body)
     if not body.stream:
-        return JsonResponse(await or_gone(request, passage.whole()), headers=HEADERS)
-    feed = Feed(passage.frames())
+        return JsonResponse(await or_gone(request, passage.whole(reply)), headers=HEADERS)
+    feed = Feed(passage.frames(reply))
     try:
         await or_gone(request, feed.settle(lambda _: True, grace_s=GRACE_S))
     except BaseException:
@@ -125,10 +129,7 @@ async def pass_through(
 
 async def _told(feed: Feed[bytes], step: str, ping_s: float) -> AsyncGenerator[bytes, None]:
     async for piece in feed.items(patience=lambda: ping_s):
-        if piece is None:
-            yield comment(step)
-        elif piece:
-            yield piece
+        yield comment(step) if piece is None else piece
 
 
 def _missing(error: ModelRejected, path: str) -> Exception:

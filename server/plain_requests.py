@@ -1,18 +1,22 @@
-"""Requests for text completions and embeddings: what may go up, and what of the reply comes down.
+"""Requests for text completions and embeddings: what may go up.
 
 Neither is a conversation, so there is nothing to review. The wall towards the engine is the same
-as for chat: fields that reach into it are refused, and of its reply only what is OpenAI's goes on,
-under the model's id that was asked for.
+as for chat: fields that reach into it are refused, what says who a person is stays here, and null
+is as good as absent.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 from typing import Annotated, Literal, TypeAlias
 
-import orjson
-from pydantic import AfterValidator, BeforeValidator, Field, JsonValue
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    JsonValue,
+    WithJsonSchema,
+)
 
-from models.errors import MalformedReply
 from models.messages import Json
 from server.chat_fields import StreamOptions
 from server.errors import InvalidRequest
@@ -25,8 +29,18 @@ MOST_TEXTS = 2048
 REFUSED = (ENGINE - {"prompt", "echo"}) | {"messages", "response_format"}
 """An engine takes chat turns here too, which may name media to fetch, and forms with a grammar."""
 
-HERE_ALONE = frozenset({"model", "revision", "user"})
-"""Fields that no model server sees as they came."""
+HERE_ALONE = frozenset(
+    {
+        "metadata",
+        "model",
+        "prompt_cache_key",
+        "revision",
+        "safety_identifier",
+        "store",
+        "user",
+    }
+)
+"""Fields that no model server sees as they came: who a person is, and how a record is kept."""
 
 
 def _is_tokens(value: JsonValue) -> bool:
@@ -50,11 +64,36 @@ def _some_text(value: JsonValue) -> JsonValue:
     return value
 
 
-SomeText: TypeAlias = Annotated[JsonValue, AfterValidator(_some_text)]
+_TOKENS: Mapping[str, Json] = {"type": "array", "items": {"type": "integer"}, "minItems": 1}
+_TEXTS: Mapping[str, Json] = {"type": "array", "minItems": 1, "maxItems": MOST_TEXTS}
+
+SomeText: TypeAlias = Annotated[
+    JsonValue,
+    AfterValidator(_some_text),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "string"},
+                _TOKENS,
+                {**_TEXTS, "items": {"type": "string"}},
+                {**_TEXTS, "items": _TOKENS},
+            ]
+        }
+    ),
+]
+
+
+def how_many(texts: JsonValue) -> int:
+    """Return the number of texts that checked input holds."""
+    return len(texts) if isinstance(texts, list) and not _is_tokens(texts) else 1
 
 
 class PlainRequest(Body):
     """What both kinds have in common."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"propertyNames": {"not": {"enum": [*sorted(REFUSED)]}}}
+    )
 
     model: Annotated[str, Field(min_length=1, max_length=256)]
 
@@ -65,14 +104,15 @@ class PlainRequest(Body):
             InvalidRequest: a field is not accepted.
 
         """
-        for name in sorted(REFUSED.intersection(self.model_extra or {})):
+        extra = self.model_extra or {}
+        for name in sorted(name for name in REFUSED if extra.get(name) is not None):
             raise InvalidRequest(
                 f"{name} is not accepted here; leave it out",
                 param=name,
                 code="unsupported_parameter",
             )
         sent: dict[str, Json] = self.model_dump(
-            mode="json", exclude_unset=True, exclude=set(HERE_ALONE)
+            mode="json", exclude_unset=True, exclude_none=True, exclude=set(HERE_ALONE)
         )
         return {**sent, "model": model}
 
@@ -98,50 +138,3 @@ class EmbeddingRequest(PlainRequest):
 
     input: SomeText
     stream: Annotated[Literal[False] | None, BeforeValidator(_no_stream)] = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ReplyForm:
-    """What is OpenAI's in a reply; `part` is the key of its list of parts."""
-
-    keys: Sequence[str]
-    part: str
-    part_keys: Sequence[str]
-
-
-COMPLETION = ReplyForm(
-    keys=("id", "object", "created", "model", "choices", "usage"),
-    part="choices",
-    part_keys=("index", "text", "logprobs", "finish_reason"),
-)
-EMBEDDINGS = ReplyForm(
-    keys=("object", "data", "model", "usage"),
-    part="data",
-    part_keys=("object", "index", "embedding"),
-)
-
-
-def ours(data: bytes, form: ReplyForm, model: str) -> dict[str, Json]:
-    """Return the reply, or a chunk of one, as ours: of that form, by the model that was asked for.
-
-    Raises:
-        MalformedReply: it is an error, or not of that form.
-
-    """
-    try:
-        reply: object = orjson.loads(data)
-    except orjson.JSONDecodeError:
-        raise MalformedReply("the model server's reply is not JSON") from None
-    if not isinstance(reply, dict):
-        raise MalformedReply("the model server's reply is not an object")
-    if reply.get("error") is not None or reply.get("object") == "error":
-        raise MalformedReply("the model server reported an error inside a reply")
-    parts = reply.get(form.part)
-    if not isinstance(parts, list) or not all(isinstance(part, dict) for part in parts):
-        raise MalformedReply(f"the model server's reply has no {form.part}")
-    kept: list[Json] = [_only(part, form.part_keys) for part in parts]
-    return {**_only(reply, form.keys), "model": model, form.part: kept}
-
-
-def _only(found: Mapping[str, Json], keys: Sequence[str]) -> dict[str, Json]:
-    return {key: found[key] for key in keys if key in found}

@@ -6,6 +6,7 @@ API that this gateway cannot honour are refused too: what is dropped in silence 
 """
 
 from collections.abc import Mapping
+from typing import Any
 
 from server.errors import InvalidRequest
 
@@ -81,7 +82,7 @@ ENGINE = frozenset(
         "vllm_xargs",
     }
 )
-"""Never taken from a client, not even as null."""
+"""Never taken from a client; null, which some SDKs send for "not given", is as good as absent."""
 
 INSTEAD: Mapping[str, str] = {
     "functions": "is not supported; describe the functions in tools",
@@ -101,12 +102,27 @@ def without_refused(fields: Mapping[str, object]) -> dict[str, object]:
 
     """
     for name in sorted(ENGINE.intersection(fields)):
-        raise _refusal(name, "is not accepted from clients; leave it out")
+        if fields[name] is not None:
+            raise _refusal(name, "is not accepted from clients; leave it out")
     for name, said in INSTEAD.items():
         if fields.get(name) is not None:
             raise _refusal(name, said)
-    return {name: value for name, value in fields.items() if name not in INSTEAD}
+    empty = ENGINE | INSTEAD.keys()
+    return {name: value for name, value in fields.items() if name not in empty}
 
 
 def _refusal(name: str, said: str) -> InvalidRequest:
     return InvalidRequest(f"{name} {said}", param=name, code="unsupported_parameter")
+
+
+def describe(schema: dict[str, Any]) -> None:
+    """Add to a body's schema what is refused of it."""
+    schema["patternProperties"] = {f"^({'|'.join(sorted(ENGINE))})$": {"type": "null"}}
+    for name, said in INSTEAD.items():
+        schema["properties"][name] = refusal_words(said)
+
+
+def refusal_words(said: str) -> dict[str, Any]:
+    """Return the schema of a field that must be null, with what is told of it."""
+    told = said.removeprefix("is ")
+    return {"type": "null", "description": f"{told[0].upper()}{told[1:]}."}

@@ -1,6 +1,6 @@
 """The response bodies: OpenAI's forms with the `revision` extension."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import get_args
 
 import orjson
@@ -11,6 +11,7 @@ from revision.critique import Critique
 from revision.events import Critiqued, Decided, Event, Explained, Found
 from revision.policy import Mode
 from revision.review import Review, StopReason
+from server.citations import annotations
 from server.errors import ReviewDegraded
 from server.exposed import exposed, under_both_names
 from server.job import Job
@@ -48,7 +49,7 @@ def answer_of(job: Job, review: Review) -> Completion:
     )
 
 
-def completion_body(job: Job, review: Review, events: Iterable[Event]) -> dict[str, Json]:
+def completion_body(job: Job, review: Review, events: Collection[Event]) -> dict[str, Json]:
     """Return the chat completion.
 
     Raises:
@@ -64,6 +65,8 @@ def completion_body(job: Job, review: Review, events: Iterable[Event]) -> dict[s
         message["refusal"] = answer.refusal or None
     if job.exposes_reasoning:
         message |= under_both_names(exposed(review.draft.answer))
+    if job.cites:
+        message["annotations"] = annotations(job, review, answer, events)
     choice: dict[str, Json] = {
         "index": 0,
         "message": message,

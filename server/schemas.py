@@ -11,6 +11,7 @@ from typing import Annotated, Literal, TypeVar
 from fastapi import Request
 from pydantic import (
     BaseModel,
+    ConfigDict,
     Field,
     SerializerFunctionWrapHandler,
     ValidationError,
@@ -33,11 +34,11 @@ from server.complaints import complaint, not_json
 from server.conversation_rules import check_turns
 from server.departure import body_of
 from server.errors import InvalidRequest
-from server.refused import without_refused
+from server.refused import describe, without_refused
 from server.response_format import ResponseFormat
 from server.tools import NamedChoice, Tool, ToolChoice
 from server.turns import ChatMessage
-from server.wire_fields import Body, Closed, Flag, Number, Whole
+from server.wire_fields import Body, Closed, Flag, Number, Whole, null_is
 
 MOST_CHOICES = 8
 MOST_MESSAGES = 1000
@@ -52,12 +53,16 @@ class RevisionOptions(Closed):
     max_rounds: Annotated[int, Field(ge=0, le=3, strict=True)] | None = None
     top_k: Annotated[int, Field(ge=1, le=20, strict=True)] | None = None
     deadline_ms: Annotated[int, Field(ge=100, le=600_000, strict=True)] | None = None
-    include: tuple[Literal["trace"], ...] = ()
+    include: Annotated[
+        tuple[Literal["trace", "status", "citations"], ...], null_is(default=())
+    ] = ()
     expose: Literal["reasoning"] | None = None
 
 
 class Asked(Body):
     """What chat completions, critiques and revisions have in common."""
+
+    model_config = ConfigDict(json_schema_extra=describe)
 
     model: Annotated[str, Field(min_length=1, max_length=256)]
     messages: Annotated[tuple[ChatMessage, ...], Field(min_length=1, max_length=MOST_MESSAGES)]
@@ -69,7 +74,7 @@ class Asked(Body):
     safety_identifier: Annotated[str | None, Field(max_length=64, exclude=True)] = None
     prompt_cache_key: Annotated[str | None, Field(max_length=64, exclude=True)] = None
 
-    @field_validator("revision", mode="before")
+    @field_validator("revision", mode="before", json_schema_input_type=RevisionOptions | None)
     @classmethod
     def _default_revision(cls, value: object) -> object:
         """Take null for "not given", as OpenAI's API does."""
@@ -107,7 +112,7 @@ class ChatRequest(Asked):
     modalities: Annotated[Modalities | None, Field(exclude=True)] = None
     service_tier: Annotated[ServiceTier | None, Field(exclude=True)] = None
 
-    @field_validator("stream", mode="before")
+    @field_validator("stream", mode="before", json_schema_input_type=Flag | None)
     @classmethod
     def _default_stream(cls, value: object) -> object:
         """Take null for "not given", as OpenAI's API does."""

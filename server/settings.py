@@ -3,6 +3,7 @@
 Read once, when a command starts; nothing else in the project looks at the environment.
 """
 
+import re
 from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
@@ -24,6 +25,7 @@ from server.version import PACKAGE
 
 MEGABYTE = 1024 * 1024
 DEMO_ANSWER_TOKENS = 256
+_LINKABLE = re.compile(r"[^\s<>\"?#\\]+\Z")
 
 
 class SettingsInvalid(Exception):  # noqa: N818  # named after the state
@@ -84,6 +86,8 @@ class Settings(BaseSettings):
 
     shutdown_s: Annotated[float, Field(ge=0, le=3600)] = 30.0
     """How long requests that run may go on after SIGTERM."""
+    public_url: str | None = None
+    """Where users' browsers reach this gateway, such as https://clinic.example; for links to it."""
 
     max_body_bytes: Annotated[int, Field(ge=1024)] = 2 * MEGABYTE
     ping_s: Annotated[float, Field(gt=0, le=60)] = 10.0
@@ -107,6 +111,18 @@ class Settings(BaseSettings):
         if isinstance(value, str):
             return _with_version(value)
         return value if value is None else tuple(_with_version(url) for url in value)
+
+    @field_validator("public_url")
+    @classmethod
+    def _linkable(cls, value: str | None) -> str | None:
+        """Return the URL without `/v1`, which clients' base URLs have and links add."""
+        if value is None:
+            return None
+        parts = urlsplit(value)
+        sound = parts.scheme in {"http", "https"} and parts.hostname and _LINKABLE.match(value)
+        if not sound or parts.username is not None:
+            raise ValueError("must be a URL such as https://clinic.example, without a query")
+        return value.rstrip("/").removesuffix("/v1")
 
     @property
     def is_demo(self) -> bool:

@@ -4,7 +4,8 @@ They go to the same model as the answers, several for each answer, and no patien
 advice, so they take one plain call. A frontend says so by the header `X-OpenWebUI-Task`, or sends a
 prompt that is known. What decides then is the message as a whole: it must be the only one, begin
 and end as the frontend's prompt does, and hold its headings in order. Words inside a message never
-choose, or else a line in a pasted letter could switch the review off.
+choose, or else a line in a pasted letter could switch the review off. A prompt that ends in the
+conversation itself, as LibreChat's does, cannot be told as a whole and is not known here.
 """
 
 import re
@@ -26,7 +27,7 @@ class SidePrompt:
 
     head: str
     headings: tuple[str, ...]
-    end: str = ""
+    end: str
 
     def matches(self, text: str) -> bool:
         """Say whether the text, its white space already collapsed, is such a prompt as a whole."""
@@ -80,14 +81,6 @@ KNOWN: Mapping[str, SidePrompt] = {
         head="Your task is to reflect the speaker's likely facial expression",
         headings=("through a fitting emoji.", "Message: ```"),
         end="```",
-    ),
-    "LibreChat: title": SidePrompt(
-        head="Provide a concise, 5-word-or-less title for the conversation,",
-        headings=("Only return the title itself. Conversation: User: ", " AI: "),
-    ),
-    "LibreChat: title and language": SidePrompt(
-        head="Analyze this conversation and provide: 1. The detected language of the conversation",
-        headings=("2. A concise title in the detected language", " User: ", " AI: "),
     ),
 }
 

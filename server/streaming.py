@@ -10,6 +10,8 @@ from contextlib import aclosing
 from models.messages import Json
 from revision.calls import total_usage
 from revision.events import Drafted, DraftPiece, Event, StageBegan, Stopped
+from server import status_line
+from server.citations import annotations
 from server.event_stream import EventStream, comment, frame, pieces, to_the_end
 from server.exposed import Exposed, under_both_names
 from server.feed import Feed
@@ -34,17 +36,15 @@ async def stream_review(job: Job, *, include_usage: bool) -> EventStream:
     except BaseException:
         await feed.close()
         raise
+    chunks = Chunks(job, include_usage=include_usage)
     return EventStream(
-        to_the_end(_frames(job, feed, include_usage=include_usage)),
+        to_the_end(_frames(job, feed, chunks), before_failure=chunks.last_status),
         close=feed.close,
         headers={"x-revision-id": job.revision_id},
     )
 
 
-async def _frames(
-    job: Job, feed: Feed[Event], *, include_usage: bool
-) -> AsyncGenerator[bytes, None]:
-    chunks = Chunks(job, include_usage=include_usage)
+async def _frames(job: Job, feed: Feed[Event], chunks: "Chunks") -> AsyncGenerator[bytes, None]:
     yield chunks.delta({"role": "assistant", "content": ""})
     async with aclosing(_fold(job, feed, chunks)) as frames:
         async for piece in frames:
@@ -63,6 +63,8 @@ async def _fold(job: Job, feed: Feed[Event], chunks: "Chunks") -> AsyncGenerator
             case StageBegan():
                 seen.append(event)
                 yield comment(told(event))
+                for piece in chunks.status(status_line.begun(event)):
+                    yield piece
             case DraftPiece():
                 if text := shown.add(event.delta):
                     yield chunks.delta(under_both_names(text))
@@ -80,11 +82,13 @@ class Chunks:
     def __init__(self, job: Job, *, include_usage: bool) -> None:
         self._job = job
         self._include_usage = include_usage
+        self._status_goes_on = False
 
     def answer(self, stopped: Stopped, seen: list[Event]) -> Iterator[bytes]:
         """Yield the answer, the closing chunk with the extension, and the usage if asked for."""
         review = stopped.review
         answer = answer_of(self._job, review)
+        yield from self.status(status_line.ended(review), done=True)
         for piece in pieces(answer.text):
             yield self.delta({"content": piece})
         for piece in pieces(answer.refusal):
@@ -95,6 +99,8 @@ class Chunks:
                 for number, call in enumerate(answer.tool_calls)
             ]
             yield self.delta({"tool_calls": calls})
+        if cited := annotations(self._job, review, answer, seen):
+            yield self.delta({"annotations": cited})
         yield self.delta(
             {},
             finish=answer.finish_reason,
@@ -102,7 +108,18 @@ class Chunks:
         )
         if self._include_usage:
             usage = usage_body(total_usage(self._job.calls.records))
-            yield frame({**self._head(), "choices": [], "usage": usage})
+            yield self._without_choices({"usage": usage})
+
+    def status(self, description: str, *, done: bool = False) -> Iterator[bytes]:
+        """Yield a chunk without choices that tells how far it is, if that was asked for."""
+        if self._job.tells_status:
+            self._status_goes_on = not done
+            yield self._without_choices({"event": status_line.event(description, done=done)})
+
+    def last_status(self) -> Iterator[bytes]:
+        """Yield what ends the status line of an answer that breaks off."""
+        if self._status_goes_on:
+            yield from self.status(status_line.BROKEN_OFF, done=True)
 
     def delta(
         self,
@@ -118,8 +135,14 @@ class Chunks:
             "logprobs": None,
             "finish_reason": finish,
         }
-        usage: dict[str, Json] = {"usage": None} if self._include_usage else {}
-        return frame({**self._head(), "choices": [choice], **usage, **(extra or {})})
+        return frame({**self._head(), "choices": [choice], **self._no_usage(), **(extra or {})})
+
+    def _without_choices(self, extra: dict[str, Json]) -> bytes:
+        return frame({**self._head(), "choices": [], **self._no_usage(), **extra})
+
+    def _no_usage(self) -> dict[str, Json]:
+        """Return what every chunk but the last says of the usage, once that is asked for."""
+        return {"usage": None} if self._include_usage else {}
 
     def _head(self) -> dict[str, Json]:
         return {

@@ -7,12 +7,17 @@ gateway that mends what a client got wrong hides the mistake until another serve
 from collections.abc import Callable
 from typing import Annotated, LiteralString, Self
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, model_validator
 from pydantic_core import PydanticCustomError
 
 Flag = Annotated[bool, Field(strict=True)]
 Whole = Annotated[int, Field(strict=True)]
 Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
+
+
+def null_is(*, default: object) -> BeforeValidator:
+    """Return what takes null for "not given", as OpenAI's API does."""
+    return BeforeValidator(lambda value: default if value is None else value)
 
 
 def mistake(
@@ -43,6 +48,8 @@ class Closed(Body):
     The complaint lists what is known and leaves out what came: a key that a client made up may
     be a patient's words.
     """
+
+    model_config = ConfigDict(json_schema_extra={"additionalProperties": False})
 
     @model_validator(mode="after")
     def _only_known(self) -> Self:

@@ -54,6 +54,9 @@ def serve(
         server = Drained(
             uvicorn.Config(
                 app,
+                # httptools drops the body of a request that offers an upgrade, as Java's own client
+                # does with every request (uvicorn's issue 2722).
+                http="h11",
                 log_config=None,
                 access_log=False,
                 server_header=False,

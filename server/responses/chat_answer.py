@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from pydantic import AliasChoices, Field, JsonValue
 
-from models.wire import Wire
+from models.wire_parts import Wire
 
 
 class CalledFunction(Wire):
@@ -22,6 +22,25 @@ class ToolCall(Wire):
     function: CalledFunction = CalledFunction()
 
 
+class UrlCitation(Wire):
+    """A page that the answer rests on, and the characters of the answer that it is about."""
+
+    url: str
+    title: str
+    start_index: int
+    end_index: int
+
+
+class Annotation(Wire):
+    """A remark on the answer; there is one kind."""
+
+    url_citation: UrlCitation
+
+    def to_response(self) -> dict[str, JsonValue]:
+        """Return the annotation as responses have it: the same, less deep."""
+        return {"type": "url_citation", **self.url_citation.model_dump()}
+
+
 class Words(Wire):
     """What the assistant says, thinks and calls."""
 
@@ -30,6 +49,7 @@ class Words(Wire):
     reasoning: str | None = None
     reasoning_content: str | None = None
     tool_calls: tuple[ToolCall, ...] | None = None
+    annotations: tuple[Annotation, ...] | None = None
 
     def thinking(self) -> str:
         """Return the reasoning; it stands under both names at once."""

@@ -124,17 +124,9 @@ class TextOptions(Closed):
                 return {"type": "json_object"}
 
 
-def _no_summary(value: object) -> object:
-    if value is not None:
-        raise mistake(
-            "unsupported_value", "is not supported: reasoning is not summarised; leave it out"
-        )
-    return value
-
-
 class Reasoning(Closed):
-    """How hard the model should think."""
+    """How hard the model should think. A summary may be asked for, as SDKs do; there is none."""
 
     effort: Annotated[str, Field(min_length=1, max_length=32)] | None = None
-    summary: Annotated[None, BeforeValidator(_no_summary)] = None
-    generate_summary: Annotated[None, BeforeValidator(_no_summary)] = None
+    summary: Literal["auto", "concise", "detailed"] | None = None
+    generate_summary: Literal["auto", "concise", "detailed"] | None = None

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 from models.errors import MalformedReply
 from models.messages import Json
-from server.responses.chat_answer import ToolCall, Words
+from server.responses.chat_answer import Annotation, ToolCall, Words
 from server.responses.parts import Called, Event, Kind, Part, Spoken, Status, begun, done
 
 
@@ -40,6 +40,8 @@ class Output:
             yield from self._say("refusal", words.refusal)
         for number, call in enumerate(words.tool_calls or ()):
             yield from self._call(number if call.index is None else call.index, call)
+        for annotation in words.annotations or ():
+            yield from self._remark(annotation)
 
     def end(self, *, cut: bool) -> Iterator[Event]:
         """Finish what is not yet finished; `cut` says that the model was not done."""
@@ -72,6 +74,11 @@ class Output:
         item.parts[-1].words += words
         if words:
             yield item.said(words)
+
+    def _remark(self, annotation: Annotation) -> Iterator[Event]:
+        """Add a remark on the words said last; it stands in their part, so they must be there."""
+        if self._speaking is not None and self._speaking.parts[-1].kind == "output_text":
+            yield self._speaking.remarked(annotation.to_response())
 
     def _speaker(self, *, reasoning: bool) -> Spoken:
         prefix = "rs" if reasoning else "msg"

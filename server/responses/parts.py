@@ -26,12 +26,13 @@ class Part:
     kind: Kind
     number: int
     words: str = ""
+    annotations: list[Json] = field(default_factory=list)
 
     def to_wire(self) -> dict[str, Json]:
         """Return the part as it stands."""
         part: dict[str, Json] = {"type": self.kind, _HOLDS[self.kind]: self.words}
         if self.kind == "output_text":
-            part["annotations"] = []
+            part["annotations"] = [*self.annotations]
         return {**part, **self.probabilities()}
 
     def probabilities(self) -> dict[str, Json]:
@@ -70,6 +71,17 @@ class Spoken:
             **self._at(part),
             "delta": words,
             **part.probabilities(),
+        }
+
+    def remarked(self, annotation: Json) -> Event:
+        """Return the event that the last part, which is text, has got an annotation."""
+        part = self.parts[-1]
+        part.annotations.append(annotation)
+        return {
+            "type": "response.output_text.annotation.added",
+            **self._at(part),
+            "annotation": annotation,
+            "annotation_index": len(part.annotations) - 1,
         }
 
     def part_done(self) -> Iterator[Event]:

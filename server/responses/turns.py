@@ -1,7 +1,7 @@
 """From the items of a response's `input` to the turns of a chat.
 
 The conversation is never flattened: roles, parts, calls and their results keep their places. What
-a chat turn holds together (words and the calls that follow them) comes as several items here.
+a chat turn holds together (words and calls, in whichever order) comes as several items here.
 """
 
 from collections.abc import Mapping, Sequence
@@ -33,6 +33,15 @@ class Turns:
         self.turns.append(turn)
         self.places.append(place)
 
+    def add_words(self, place: str, content: Json) -> None:
+        """Add what the assistant said to its turn whose calls still wait, which it belongs to."""
+        for turn in reversed(self.turns):
+            if turn["role"] == "assistant":
+                before = turn["content"]
+                turn["content"] = [*_parts(before), *_parts(content)] if before else content
+                return
+        self.add(place, role="assistant", content=content)
+
     def add_call(self, place: str, item: CallItem) -> None:
         """Add a call to the assistant's turn that it belongs to, or to one of its own."""
         call: Mapping[str, Json] = {
@@ -58,9 +67,12 @@ def turns_of(items: Sequence[Item], turns: Turns) -> None:
         place = f"input.{number}"
         match item:
             case MessageItem():
-                if item.role in {"user", "assistant"}:
+                if item.role == "user":
                     _check_answered(waiting)
-                turns.add(place, role=item.role, content=_content(item.content))
+                if item.role == "assistant" and waiting:
+                    turns.add_words(place, _content(item.content))
+                else:
+                    turns.add(place, role=item.role, content=_content(item.content))
             case CallItem():
                 waiting[item.call_id] = place
                 turns.add_call(place, item)
@@ -101,3 +113,9 @@ def _content(content: str | tuple[TextPart | RefusalPart, ...]) -> Json:
     if len(content) == 1 and isinstance(content[0], TextPart):
         return content[0].text
     return [part.to_chat() for part in content]
+
+
+def _parts(content: Json) -> list[Json]:
+    if isinstance(content, str):
+        return [{"type": "text", "text": content}]
+    return list(content) if isinstance(content, list) else []

@@ -70,4 +70,11 @@ def _checked(body: ChatRequest) -> ChatRequest:
                 param=name,
                 code="unsupported_parameter",
             )
+    for number, thing in enumerate(body.revision.include):
+        if thing != "trace":
+            raise InvalidRequest(
+                "revision.include may name only trace here; status and citations are for chats",
+                param=f"revision.include.{number}",
+                code="unsupported_parameter",
+            )
     return body

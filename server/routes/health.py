@@ -18,6 +18,9 @@ from server.version import package_version
 router = APIRouter()
 
 
+@router.api_route(
+    "/health", methods=["GET", "HEAD"], include_in_schema=False
+)  # as vLLM's is called
 @router.head("/healthz", include_in_schema=False)
 @router.get("/healthz", response_model=None)
 async def healthz() -> Response:

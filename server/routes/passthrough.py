@@ -5,7 +5,7 @@ from starlette.responses import Response
 
 from server.errors import ApiError
 from server.passthrough import pass_through
-from server.plain_requests import COMPLETION, EMBEDDINGS, CompletionRequest, EmbeddingRequest
+from server.plain_requests import CompletionRequest, EmbeddingRequest
 from server.routes.wiring import Wired
 from server.schemas import read_form
 
@@ -26,11 +26,11 @@ async def completions(request: Request, services: Wired) -> Response:
         )
     if body.max_tokens is None and services.answer_max_tokens is not None:
         body = body.model_copy(update={"max_tokens": services.answer_max_tokens})
-    return await pass_through(services, request, body, COMPLETION, "completions")
+    return await pass_through(services, request, body, "completions")
 
 
 @router.post("/v1/embeddings", response_model=None)
 async def embeddings(request: Request, services: Wired) -> Response:
     """Return vectors of texts."""
     body = await read_form(request, EmbeddingRequest)
-    return await pass_through(services, request, body, EMBEDDINGS, "embeddings")
+    return await pass_through(services, request, body, "embeddings")

@@ -13,7 +13,7 @@ from server.errors import ApiError
 from server.json_response import JsonResponse
 from server.routes.wiring import Wired
 from server.schemas import read_form
-from server.wire_fields import Closed
+from server.wire_fields import Closed, null_is
 
 router = APIRouter()
 
@@ -22,7 +22,7 @@ class Search(Closed):
     """A search for principles."""
 
     query: Annotated[str, Field(min_length=1, max_length=20_000)]
-    k: Annotated[int, Field(ge=1, le=100, strict=True)] = 8
+    k: Annotated[int, Field(ge=1, le=100, strict=True), null_is(default=8)] = 8
 
 
 @router.get("/v1/principles", response_model=None)
@@ -30,6 +30,18 @@ async def list_principles(services: Wired) -> Response:
     """List all principles."""
     retriever = await services.shelf.retriever()
     data: list[Json] = [principle_body(known) for known in retriever.library]
+    return JsonResponse({"object": "list", "data": data})
+
+
+@router.post("/v1/principles/search", response_model=None)
+async def search_principles(request: Request, services: Wired) -> Response:
+    """Find the principles nearest to a text, best first."""
+    body = await read_form(request, Search)
+    retriever = await services.shelf.retriever()
+    hits = await asyncio.to_thread(retriever.search, body.query, limit=body.k)
+    data: list[Json] = [
+        {**principle_body(hit.principle), "score": round(hit.score, 4)} for hit in hits
+    ]
     return JsonResponse({"object": "list", "data": data})
 
 
@@ -47,18 +59,6 @@ async def show_principle(principle_id: str, services: Wired) -> Response:
             code="principle_not_found",
         )
     return JsonResponse(principle_body(principle))
-
-
-@router.post("/v1/principles/search", response_model=None)
-async def search_principles(request: Request, services: Wired) -> Response:
-    """Find the principles nearest to a text, best first."""
-    body = await read_form(request, Search)
-    retriever = await services.shelf.retriever()
-    hits = await asyncio.to_thread(retriever.search, body.query, limit=body.k)
-    data: list[Json] = [
-        {**principle_body(hit.principle), "score": round(hit.score, 4)} for hit in hits
-    ]
-    return JsonResponse({"object": "list", "data": data})
 
 
 def principle_body(principle: Principle) -> dict[str, Json]:

@@ -129,7 +129,7 @@ def a_refusal_is_told_and_the_status_is_one():
 @check
 def an_error_inside_a_stream_is_told_and_the_status_is_one():
     assert "refused the request" in llm("-m", MODEL, asking("late-refused"), status=1)
-    assert "inside the stream" in llm("-m", f"{MODEL}-draft", asking("cut"), status=1)
+    assert "the model server" in llm("-m", f"{MODEL}-draft", asking("cut"), status=1)
 
 
 @check

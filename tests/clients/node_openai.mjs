@@ -2,6 +2,8 @@
 
 import assert from "node:assert/strict";
 import OpenAI from "openai";
+import { zodResponseFormat } from "openai/helpers/zod";
+import { z } from "zod";
 import {
   ADVICE,
   BASE_URL,
@@ -110,8 +112,7 @@ check("the parse helper gives an object", async () => {
   const response_format = { type: "json_schema", json_schema };
   const got = await client.chat.completions.create(asks("plain", key(), { response_format }));
   assert.deepEqual(JSON.parse(got.choices[0].message.content), { advice: REVISED, urgent: false });
-  const $parseRaw = (content) => JSON.parse(content);
-  const parsing = { ...response_format, $brand: "auto-parseable-response-format", $parseRaw };
+  const parsing = zodResponseFormat(z.object({ advice: z.string(), urgent: z.boolean() }), "advice");
   const parsed = await client.chat.completions.parse(
     asks("plain", key(), { response_format: parsing }),
   );

@@ -231,6 +231,32 @@ def a_model_of_ones_own_sends_the_extension_and_shows_the_draft_as_reasoning():
 
 
 @check
+def a_model_of_ones_own_shows_the_status_line_and_the_principles():
+    wished = {"include": ["status", "citations"]}
+    made = {
+        "id": "telling",
+        "base_model_id": MODEL,
+        "name": "Telling",
+        "meta": {"capabilities": {"builtin_tools": False}},
+        "params": {"custom_params": {"revision": json.dumps(wished)}},
+    }
+    assert page.call("POST", "/api/v1/models/create", made)["id"] == "telling"
+    assert "telling" in [one["id"] for one in page.call("GET", "/api/models?refresh=true")["data"]]
+    _, answer = page.answer_in(page.begin_chat(asking(), name="telling"))
+    assert (answer["content"], answer.get("error")) == (REVISED, None)
+    lines = [(one["description"], one["done"]) for one in answer["statusHistory"]]
+    assert [done for _, done in lines] == [False] * 6 + [True]
+    assert lines[0] == ("Drafting", False)
+    assert lines[-1][0].startswith("Checked and revised: "), lines
+    (source,) = answer["sources"]
+    assert source["source"]["url"] == "https://example.org/headache"
+    assert source["source"]["name"] == "Headache warning signs (A guideline)"
+    _, failed = page.answer_in(page.begin_chat(asking("late-refused"), name="telling"))
+    assert "refused the request" in json.dumps(failed["error"])
+    assert failed["statusHistory"][-1]["done"] is True
+
+
+@check
 def a_chat_that_is_stopped_ends_the_call_all_the_way_down():
     tag = key()
     begun = page.begin_chat(asking("slow 20", tag))
@@ -246,7 +272,7 @@ def an_error_of_the_model_server_is_shown_in_the_chat():
     for name, what, told in (
         (MODEL, "refused", "refused the request"),
         (MODEL, "late-refused", "refused the request"),
-        (f"{MODEL}-draft", "cut", "an error inside the stream"),
+        (f"{MODEL}-draft", "cut", "an error inside an answer"),
     ):
         _, answer = page.answer_in(page.begin_chat(asking(what), name=name))
         assert told in json.dumps(answer["error"]), answer

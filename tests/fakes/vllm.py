@@ -400,13 +400,17 @@ def _words(body: Body) -> str:
 
 def _text(body: Body, text: str, *, finish: str | None) -> dict[str, Any]:
     """Return a text completion, or a chunk of one, with vLLM's own keys in it."""
-    choice = {"index": 0, "text": text, "logprobs": None, "finish_reason": finish}
+    prompt = body["prompt"]
+    several = isinstance(prompt, list) and not isinstance(prompt[0], int)
+    choice = {"text": text, "logprobs": None, "finish_reason": finish}
+    inside = {"stop_reason": None, "prompt_token_ids": [1, 2]}
+    numbers = range((len(prompt) if several else 1) * (body.get("n") or 1))
     return {
         "id": "cmpl-upstream",
         "object": "text_completion",
         "created": 1,
         "model": body["model"],
-        "choices": [{**choice, "stop_reason": None, "prompt_token_ids": [1, 2]}],
+        "choices": [{"index": number, **choice, **inside} for number in numbers],
         "usage": {"prompt_tokens": 3, "completion_tokens": 2, "total_tokens": 5},
         "kv_transfer_params": None,
     }

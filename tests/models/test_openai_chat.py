@@ -142,6 +142,11 @@ async def test_the_models_on_offer_are_listed(server: OpenAIServer, vllm: FakeVL
 
 
 FAULTS = [
+    pytest.param(Status(status=202), MalformedReply, 1, id="202"),
+    pytest.param(Status(status=204, body=b""), MalformedReply, 1, id="204"),
+    pytest.param(Status(status=206), MalformedReply, 1, id="206"),
+    pytest.param(Status(status=300), MalformedReply, 1, id="300"),
+    pytest.param(Status(status=304, body=b""), MalformedReply, 1, id="304"),
     pytest.param(Status(status=400), ModelRejected, 1, id="400"),
     pytest.param(Status(status=401), ModelRejected, 1, id="401"),
     pytest.param(Status(status=404), ModelRejected, 1, id="404"),
@@ -362,7 +367,7 @@ async def test_leaving_a_stream_closes_its_connection(model: OpenAIChatModel, vl
 
 async def test_a_redirect_is_not_followed(model: OpenAIChatModel, vllm: FakeVLLM):
     vllm.script["draft"] = Status(status=307, headers={"location": f"{vllm.url}/chat/completions"})
-    with pytest.raises(ModelRejected):
+    with pytest.raises(MalformedReply):
         await model.complete(ask())
     assert len(vllm.of("draft")) == 1
 

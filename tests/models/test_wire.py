@@ -4,7 +4,7 @@ import pytest
 
 from models.errors import MalformedReply, ModelUnavailable
 from models.messages import Usage
-from models.wire import ModelCards, WireChunk, WireCompletion, parse
+from models.wire import ModelCards, WireChunk, WireCompletion, WireDelta, parse, usage_in
 
 CANARY = "zebra-in-the-ward"
 
@@ -88,6 +88,58 @@ def test_usage_is_read_where_it_is_told(usage: dict | None, expected: Usage):
     assert parse(WireCompletion, body).to_completion().usage == expected
 
 
+ODD = [-1, 10**9 + 1, 2**63, 10**30, 2.0, 1.5, True, "3", [3]]
+
+
+@pytest.mark.parametrize("odd", ODD)
+@pytest.mark.parametrize("name", ["prompt_tokens", "completion_tokens"])
+def test_a_usage_with_a_number_that_makes_no_sense_is_one_that_was_not_told(name: str, odd: object):
+    usage = {"prompt_tokens": 3, "completion_tokens": 2, name: odd}
+    body = {"choices": [{"message": {"content": "A"}}], "usage": usage}
+    assert parse(WireCompletion, json.dumps(body).encode()).usage is None
+    assert parse(WireChunk, json.dumps({"usage": usage}).encode()).usage is None
+    assert usage_in({"usage": usage}) is None
+
+
+@pytest.mark.parametrize("told", [None, {}, [], "3", 3, {"prompt_tokens": None}])
+def test_a_usage_that_says_nothing_is_one_that_was_not_told(told: object):
+    assert parse(WireChunk, json.dumps({"usage": told}).encode()).usage is None
+    assert usage_in({"usage": told}) is None
+
+
+@pytest.mark.parametrize("odd", [*ODD, None])
+def test_a_detail_of_the_usage_that_makes_no_sense_leaves_the_rest(odd: object):
+    usage = {
+        "prompt_tokens": 3,
+        "prompt_tokens_details": {"cached_tokens": odd},
+        "completion_tokens_details": odd,
+    }
+    assert usage_in({"usage": usage}) == Usage(prompt_tokens=3)
+
+
+NULLS = {
+    "choices": {"choices": None},
+    "delta": {"choices": [{"delta": None}]},
+    "index": {"choices": [{"index": None, "delta": {"content": None}}]},
+    "tool calls": {"choices": [{"delta": {"tool_calls": None, "function_call": None}}]},
+    "logprobs": {"choices": [{"logprobs": None, "finish_reason": None}]},
+    "error": {"error": None, "object": None, "usage": None},
+}
+
+
+@pytest.mark.parametrize("chunk", NULLS.values(), ids=NULLS)
+def test_null_in_a_chunk_says_nothing(chunk: dict):
+    read = parse(WireChunk, json.dumps(chunk).encode())
+    assert not read.failed
+    assert [(one.delta, one.finish_reason) for one in read.choices] in ([], [(WireDelta(), None)])
+
+
+@pytest.mark.parametrize("choice", [{}, {"message": None}])
+def test_a_whole_choice_without_a_message_is_no_answer(choice: dict):
+    with pytest.raises(MalformedReply):
+        parse(WireCompletion, json.dumps({"choices": [choice]}).encode())
+
+
 def test_of_one_token_told_twice_the_likelier_reading_is_kept():
     top = [{"token": "yes", "logprob": -0.1}, {"token": "yes", "logprob": -5.0}]
     position = {"token": "yes", "logprob": -0.1, "top_logprobs": top}
@@ -98,6 +150,26 @@ def test_of_one_token_told_twice_the_likelier_reading_is_kept():
 def test_a_token_without_alternatives_stands_for_itself():
     body = completion({"content": "no"}, logprobs={"content": [{"token": "no", "logprob": -0.2}]})
     assert parse(WireCompletion, body).to_completion().first_token == {"no": -0.2}
+
+
+@pytest.mark.parametrize(("told", "kept"), [("-Infinity", -9999.0), ("-0.5", -0.5)])
+def test_what_is_as_good_as_impossible_has_openais_number(told: str, kept: float):
+    position = f'{{"token": "no", "logprob": {told}, "bytes": [-1]}}'
+    body = f'{{"choices": [{{"message": {{}}, "logprobs": {{"content": [{position}]}}}}]}}'
+    logprobs = parse(WireCompletion, body.encode()).choices[0].logprobs
+    assert logprobs is not None
+    assert logprobs.to_wire() == {
+        "content": [{"token": "no", "logprob": kept, "bytes": None, "top_logprobs": []}],
+        "refusal": None,
+    }
+
+
+@pytest.mark.parametrize("told", ["NaN", "Infinity"])
+def test_a_probability_that_is_no_number_is_none(told: str):
+    position = f'{{"token": "a", "logprob": {told}}}'
+    body = f'{{"choices": [{{"message": {{}}, "logprobs": {{"content": [{position}]}}}}]}}'
+    with pytest.raises(MalformedReply):
+        parse(WireCompletion, body.encode())
 
 
 @pytest.mark.parametrize("logprobs", [None, {}, {"content": None}, {"content": []}])
@@ -114,11 +186,23 @@ def test_a_reply_without_probabilities_has_none(logprobs: dict | None):
         ({"id": "m", "meta": {"n_ctx": 2048}}, 2048),
         ({"id": "m", "meta": {"n_ctx": "many"}}, None),
         ({"id": "m", "meta": None}, None),
+        ({"id": "m", "meta": []}, None),
+        ({"id": "m", "max_model_len": True}, None),
+        ({"id": "m", "max_model_len": -1}, None),
+        ({"id": "m", "max_model_len": 10**30}, None),
+        ({"id": "m", "max_model_len": "many", "meta": {"n_ctx": 2048}}, 2048),
+        ({"id": "m", "meta": {"n_ctx": 10**30}}, None),
+        ({"id": "m", "meta": {"n_ctx": True}}, None),
     ],
 )
 def test_the_context_length_is_found_where_each_server_puts_it(card: dict, context: int | None):
     cards = parse(ModelCards, json.dumps({"data": [card]}).encode())
     assert cards.data[0].context_length() == context
+
+
+def test_a_model_without_a_name_is_left_out():
+    cards = parse(ModelCards, b'{"data": [{"id": ""}, {"id": "m"}]}')
+    assert [card.id for card in cards.data] == ["m"]
 
 
 def test_a_usage_chunk_has_no_choices():

@@ -27,6 +27,7 @@ from server.settings import Settings
 from server.shelf import Shelf
 from tests.fakes.library import QUESTION
 from tests.fakes.vllm import MODEL, FakeVLLM
+from tests.server.described import complaints
 
 CHAT = "/v1/chat/completions"
 
@@ -144,7 +145,16 @@ class Gateway:
     async def request(self, method: str, path: str, **options: Any) -> Reply:
         async with self.session.request(method, self.url + path, **options) as response:
             body = await response.read()
+            self.is_as_described(method, path, response, body)
             return Reply(status=response.status, headers=response.headers, body=body)
+
+    def is_as_described(
+        self, method: str, path: str, response: aiohttp.ClientResponse, body: bytes
+    ) -> None:
+        """Check that the answer is one that `/openapi.json` describes."""
+        told = complaints(method, path, response.status, response.headers, body)
+        if told:
+            raise AssertionError(f"{method} {path} answered {response.status}: {'; '.join(told)}")
 
     async def get(self, path: str) -> Reply:
         return await self.request("GET", path)
@@ -162,6 +172,7 @@ class Gateway:
             async for frame in sse.frames(response.content.iter_any()):
                 frames.append(frame)
                 at.append(clock() - started)
+        self.is_as_described("POST", CHAT, response, b"".join(frames))
         return Stream(
             status=response.status, headers=response.headers, frames=tuple(frames), at=tuple(at)
         )
@@ -222,6 +233,7 @@ async def serving(
             host="127.0.0.1",
             port=0,
             ws="none",
+            http="h11",
             log_config=None,
             access_log=False,
             timeout_graceful_shutdown=1,

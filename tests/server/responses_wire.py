@@ -69,6 +69,7 @@ async def stream(gateway: Gateway, mode: str | None = None, **fields: Any) -> Ev
         if response.status != 200:
             raise AssertionError(await response.text())
         async for frame in sse.frames(response.content.iter_any()):
+            gateway.is_as_described("POST", PATH, response, frame)
             if frame.startswith(b":"):
                 comments.append(frame.decode().strip(": \n"))
                 continue

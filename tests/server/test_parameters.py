@@ -238,6 +238,15 @@ async def test_an_optional_field_that_is_null_was_not_given(
     assert all(one.body.get(name) is None for one in vllm.of("draft"))
 
 
+@pytest.mark.parametrize("mode", ["fast", "draft"])
+async def test_an_inner_null_was_not_given(gateway: Gateway, mode: str):
+    options = {"include_usage": None, "include_obfuscation": None, "continuous_usage_stats": None}
+    fields = {"stream_options": options, "revision": {"include": None, "expose": None}}
+    stream = await gateway.stream(mode, **fields)
+    assert (stream.status, stream.text) == (200, DRAFT)
+    assert not any(chunk.get("usage") for chunk in stream.chunks)
+
+
 GOOD = {
     "a whole temperature": {"temperature": 1},
     "the least and the most": {"temperature": 2, "top_p": 0, "presence_penalty": -2},

@@ -40,7 +40,9 @@ async def stream(gateway: Gateway, **fields: Any) -> list[bytes]:
     async with gateway.session.post(gateway.url + TEXT, json=body) as response:
         assert response.headers["content-type"].startswith("text/event-stream")
         assert response.headers["x-revision-status"] == "off"
-        return [frame async for frame in sse.frames(response.content.iter_any())]
+        frames = [frame async for frame in sse.frames(response.content.iter_any())]
+        gateway.is_as_described("POST", TEXT, response, b"".join(frames))
+        return frames
 
 
 @pytest.mark.parametrize("path", [TEXT, VECTORS])
@@ -70,7 +72,14 @@ async def test_a_stream_is_passed_through_with_nothing_of_the_engines_own(gatewa
 
 async def test_fields_of_openais_go_up_and_ours_stay_here(gateway: Gateway, vllm: FakeVLLM):
     fields = {"max_tokens": 5, "echo": True, "logprobs": 2, "temperature": 0, "stop": ["."]}
-    ours = {"revision": {"mode": "draft"}, "user": "zebra"}
+    ours = {
+        "revision": {"mode": "draft"},
+        "user": "zebra",
+        "metadata": {"ward": "zebra"},
+        "safety_identifier": "zebra",
+        "prompt_cache_key": "zebra",
+        "store": True,
+    }
     assert (await gateway.post(TEXT, {**BODIES[TEXT], **fields, **ours})).status == 200
     assert vllm.requests[-1].body == {"model": MODEL, "prompt": PROMPT, **fields}
     fields = {"encoding_format": "float", "dimensions": 3}
@@ -129,6 +138,131 @@ async def test_a_failure_is_told_in_openais_form(
     assert "zebra" not in reply.error["message"]
 
 
+def text(words: object = "and rest.", finish: object = "stop", **more: object) -> Any:
+    choice = {"index": 0, "text": words, "logprobs": None, "finish_reason": finish, **more}
+    return {"id": "cmpl-1", "object": "text_completion", "created": 1, "choices": [choice]}
+
+
+def vector(embedding: object, index: int = 0) -> dict[str, object]:
+    return {"object": "embedding", "index": index, "embedding": embedding}
+
+
+DEEP = b"[" * 300 + b"]" * 300
+NO_ANSWERS: list[tuple[str, object]] = [
+    (TEXT, {"choices": []}),
+    (TEXT, {"choices": [{}]}),
+    (TEXT, {"choices": [{"index": 0, "message": {"content": "zebra"}}]}),
+    (TEXT, text(5)),
+    (TEXT, text(None)),
+    (TEXT, text(index=1)),
+    (TEXT, text(index=-1)),
+    (TEXT, text(finish=["zebra"])),
+    (TEXT, text(logprobs={"tokens": "zebra"})),
+    (TEXT, text(logprobs={"top_logprobs": [{"zebra": "zebra"}]})),
+    (TEXT, {"choices": [*text()["choices"], *text()["choices"]]}),
+    (TEXT, b'{"choices": [{"index": 0, "text": "a"}], "usage": %b}' % DEEP),
+    (TEXT, b'{"choices": [{"index": 0, "text": "a", "logprobs": {"text_offset": %b}}]}' % DEEP),
+    (VECTORS, {"data": []}),
+    (VECTORS, {"data": [{}, {}]}),
+    (VECTORS, {"data": [vector([0.5])]}),
+    (VECTORS, {"data": [vector([0.5]), vector([0.5])]}),
+    (VECTORS, {"data": [vector([0.5], place) for place in range(3)]}),
+    (VECTORS, {"data": [vector([0.5]), vector(None, 1)]}),
+    (VECTORS, {"data": [vector([0.5]), vector([], 1)]}),
+    (VECTORS, {"data": [vector([0.5]), vector(["0.5"], 1)]}),
+    (VECTORS, {"data": [vector([0.5]), vector("AAAAPw==", 1)]}),
+    (VECTORS, b'{"data": [{"index": 0, "embedding": [NaN]}, {"index": 1, "embedding": [1]}]}'),
+    (VECTORS, b'{"data": %b}' % DEEP),
+]
+
+
+def as_json(body: object) -> bytes:
+    return body if isinstance(body, bytes) else json.dumps(body).encode()
+
+
+@pytest.mark.parametrize(("path", "body"), NO_ANSWERS)
+async def test_what_is_no_answer_is_not_passed_through_for_one(
+    gateway: Gateway, vllm: FakeVLLM, path: str, body: object
+):
+    vllm.script[STEPS[path]] = Raw(writes=(as_json(body),))
+    reply = await gateway.post(path, BODIES[path])
+    assert (reply.status, reply.error["code"]) == (502, "upstream_malformed")
+    assert "zebra" not in reply.error["message"]
+
+
+@pytest.mark.parametrize(
+    "more", [{"id": {"zebra": 1}}, {"usage": "zebra"}, {"created": "zebra"}, {"usage": {"a": [1]}}]
+)
+async def test_what_is_odd_around_a_good_answer_stays_behind(
+    gateway: Gateway, vllm: FakeVLLM, more: dict[str, object]
+):
+    vllm.script["completions"] = Raw(writes=(as_json({**text(), **more}),))
+    reply = await gateway.post(TEXT, BODIES[TEXT])
+    assert reply.status == 200
+    check_extras(Completion.model_validate(reply.json, strict=True))
+    assert b"zebra" not in reply.body
+    vectors = {"data": [vector([0.5], 1), vector([1], 0)], **more}
+    vllm.script["embeddings"] = Raw(writes=(as_json(vectors),))
+    reply = await gateway.post(VECTORS, BODIES[VECTORS])
+    assert b"zebra" not in reply.body
+    told = CreateEmbeddingResponse.model_validate(reply.json, strict=True)
+    assert [one.embedding for one in told.data] == [[1.0], [0.5]]  # in the order of the texts
+
+
+async def test_a_vector_in_base_64_comes_when_it_was_asked_for(gateway: Gateway, vllm: FakeVLLM):
+    vllm.script["embeddings"] = Raw(writes=(as_json({"data": [vector("AAAAPw==")]}),))
+    fields = {"input": "one", "encoding_format": "base64"}
+    reply = await gateway.post(VECTORS, {**BODIES[VECTORS], **fields})
+    assert reply.json["data"] == [vector("AAAAPw==")]
+
+
+async def test_the_log_probabilities_of_a_text_come_with_it(gateway: Gateway, vllm: FakeVLLM):
+    told = {
+        "tokens": ["and", " rest"],
+        "token_logprobs": [None, -0.5],
+        "top_logprobs": [None, {" rest": -0.5, " zebra": -2.0}],
+        "text_offset": [0, 3],
+    }
+    inside = text(logprobs={**told, "engine": 1})
+    vllm.script["completions"] = Raw(writes=(as_json(inside),))
+    reply = await gateway.post(TEXT, {**BODIES[TEXT], "logprobs": 2})
+    assert reply.json["choices"][0]["logprobs"] == told
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        ("eos", "stop"),
+        ("tool_calls", "stop"),
+        ("max_tokens", "length"),
+        ("content_filter", "content_filter"),
+    ],
+)
+async def test_a_text_ends_in_openais_words(
+    gateway: Gateway,
+    vllm: FakeVLLM,
+    said: str,
+    told: str,
+    streamed: bool,  # noqa: FBT001
+):
+    if not streamed:
+        vllm.script["completions"] = Raw(writes=(as_json(text(finish=said)),))
+        reply = await gateway.post(TEXT, BODIES[TEXT])
+        assert reply.json["choices"][0]["finish_reason"] == told
+        return
+    writes = (CHUNK, CHUNK.replace(b"null", f'"{said}"'.encode()), b"data: [DONE]\n\n")
+    vllm.script["completions"] = Raw(writes=writes, content_type="text/event-stream")
+    *_, last, _ = await stream(gateway)
+    assert json.loads(sse.data_of(last))["choices"][0]["finish_reason"] == told
+
+
+async def test_a_text_that_the_server_gave_up_on_is_none(gateway: Gateway, vllm: FakeVLLM):
+    vllm.script["completions"] = Raw(writes=(as_json(text("and", "abort")),))
+    reply = await gateway.post(TEXT, BODIES[TEXT])
+    assert (reply.status, reply.error["code"]) == (503, "upstream_unavailable")
+
+
 CHUNK = b'data: {"choices": [{"index": 0, "text": "and", "finish_reason": null}]}\n\n'
 
 
@@ -136,6 +270,9 @@ CHUNK = b'data: {"choices": [{"index": 0, "text": "and", "finish_reason": null}]
     "writes",
     [
         (CHUNK,),
+        (CHUNK, b"data: [DONE]\n\n"),
+        (CHUNK, CHUNK.replace(b"null", b'"abort"'), b"data: [DONE]\n\n"),
+        (CHUNK, CHUNK.replace(b'"and"', b"5"), b"data: [DONE]\n\n"),
         (CHUNK, b'data: {"error": {"message": "zebra"}}\n\n', b"data: [DONE]\n\n"),
         (CHUNK, b'data: {"error": "zebra", "choices": []}\n\n', b"data: [DONE]\n\n"),
         (CHUNK, b"data: zebra\n\n"),
@@ -151,6 +288,68 @@ async def test_what_breaks_midway_ends_in_an_error_and_done(
     assert set(body) == {"error"}
     assert "zebra" not in body["error"]["message"]
     assert sse.data_of(done) == sse.DONE
+
+
+END = CHUNK.replace(b'"and"', b'""').replace(b"null", b'"stop"')
+
+
+@pytest.mark.parametrize(
+    "rest", [(), (b"data: zebra\n\n",), (b'data: {"error": {"message": "zebra"}}\n\n',)]
+)
+async def test_what_breaks_after_the_end_breaks_no_answer(
+    gateway: Gateway, vllm: FakeVLLM, rest: tuple[bytes, ...]
+):
+    vllm.script["completions"] = Raw(writes=(CHUNK, END, *rest), content_type="text/event-stream")
+    *said, done = await stream(gateway)
+    assert [json.loads(sse.data_of(one))["choices"][0]["text"] for one in said] == ["and", ""]
+    assert sse.data_of(done) == sse.DONE
+
+
+async def test_a_stream_ends_when_each_of_its_texts_has(gateway: Gateway, vllm: FakeVLLM):
+    second = CHUNK.replace(b'"index": 0', b'"index": 1')
+    writes = (CHUNK, END, b"data: [DONE]\n\n")
+    vllm.script["completions"] = [
+        Raw(writes=writes, content_type="text/event-stream"),
+        Raw(writes=(second, *writes), content_type="text/event-stream"),
+    ]
+    *_, error, _ = await stream(gateway, prompt=[PROMPT, PROMPT])
+    assert "error" in json.loads(sse.data_of(error))
+    *_, error, _ = await stream(gateway, n=2)
+    assert "error" in json.loads(sse.data_of(error))
+
+
+@pytest.mark.parametrize(
+    ("write", "kind", "status"),
+    [
+        (b'data: {"error": {"message": "zebra"}}\n\n', "text/event-stream", 502),
+        (b"data: {zebra\n\n", "text/event-stream", 502),
+        (b"data: [DONE]\n\n", "text/event-stream", 503),
+        (b"", "text/event-stream", 503),
+        (as_json(text("zebra")), "application/json", 503),
+        (b"zebra", "text/plain", 503),
+    ],
+)
+async def test_a_failure_that_is_known_at_once_has_its_status(
+    gateway: Gateway, vllm: FakeVLLM, write: bytes, kind: str, status: int
+):
+    vllm.script["completions"] = Raw(writes=(write,), content_type=kind)
+    reply = await gateway.post(TEXT, {**BODIES[TEXT], "stream": True})
+    assert reply.status == status
+    assert reply.error["type"] == "server_error"
+    assert "zebra" not in reply.error["message"]
+
+
+@pytest.mark.parametrize("path", [TEXT, VECTORS])
+async def test_null_was_not_given(gateway: Gateway, vllm: FakeVLLM, path: str):
+    nothing = ("messages", "priority", "best_of", "response_format", "metadata", "suffix", "stream")
+    more: dict[str, Any] = dict.fromkeys(nothing)
+    assert (await gateway.post(path, {**BODIES[path], **more})).status == 200
+    assert vllm.requests[-1].body == {**BODIES[path], "model": MODEL}
+
+
+async def test_an_inner_null_was_not_given(gateway: Gateway, vllm: FakeVLLM):
+    await stream(gateway, stream_options={"include_usage": None, "include_obfuscation": None})
+    assert vllm.requests[-1].body["stream_options"] == {"include_usage": False}
 
 
 async def test_the_upstreams_silence_is_filled_with_comments(open_gateway: Opener, vllm: FakeVLLM):

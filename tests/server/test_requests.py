@@ -211,3 +211,20 @@ async def test_a_conversation_may_end_in_a_tool_s_result(gateway: Gateway):
     ]
     reply = await gateway.chat("fast", messages=messages)
     assert (reply.status, reply.text) == (200, DRAFT)
+
+
+@pytest.mark.parametrize("role", ["system", "developer"])
+async def test_instructions_may_come_after_the_question(
+    gateway: Gateway, vllm: FakeVLLM, role: str
+):
+    messages = [{"role": "user", "content": QUESTION}, {"role": role, "content": "Be brief."}]
+    reply = await gateway.chat(messages=messages)
+    assert (reply.status, reply.revision["status"] != "off") == (200, True)
+    roles = [turn["role"] for turn in vllm.of("draft")[0].body["messages"]]
+    assert roles == ["system", "user"]
+
+
+async def test_an_offered_upgrade_costs_no_body(gateway: Gateway):
+    upgrade = {"Connection": "Upgrade, HTTP2-Settings", "Upgrade": "h2c", "HTTP2-Settings": "AAMA"}
+    reply = await gateway.post(CHAT, asking("draft"), **upgrade)
+    assert (reply.status, reply.text) == (200, DRAFT)

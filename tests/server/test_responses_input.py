@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from tests.fakes.library import QUESTION
-from tests.fakes.vllm import DRAFT, FakeVLLM
+from tests.fakes.vllm import DRAFT, Answer, FakeVLLM
 from tests.server.gateway import Gateway
 from tests.server.responses_wire import PATH, ask, post, stream
 
@@ -63,6 +63,69 @@ async def test_the_conversation_goes_up_turn_by_turn(gateway: Gateway, vllm: Fak
     assert ZEBRA not in str(body)
 
 
+REASONING = {"type": "reasoning", "id": "rs_1", "summary": []}
+CALL_2 = {**CALL, "call_id": "call_2", "name": "age"}
+RESULT_2 = {**RESULT, "call_id": "call_2", "output": "4 years"}
+SAID = {
+    "type": "message",
+    "id": "msg_1",
+    "role": "assistant",
+    "status": "completed",
+    "content": [{"type": "output_text", "text": "I look it up.", "annotations": []}],
+}
+ORDERS: dict[str, list[dict[str, Any]]] = {
+    "words after the calls": [USER, CALL, CALL_2, SAID, RESULT, RESULT_2],
+    "words between the calls": [USER, CALL, REASONING, SAID, CALL_2, RESULT, RESULT_2],
+    "words between the results": [USER, CALL, CALL_2, RESULT, SAID, RESULT_2],
+}
+
+
+@pytest.mark.parametrize("mode", ["standard", "draft"])
+@pytest.mark.parametrize("order", ORDERS)
+async def test_the_assistants_words_join_the_calls_that_still_wait(
+    gateway: Gateway, vllm: FakeVLLM, mode: str, order: str
+):
+    _, said, *results = (await sent(gateway, vllm, mode=mode, input=ORDERS[order], tools=[TOOL]))[
+        "messages"
+    ]
+    assert (said["role"], said["content"]) == ("assistant", "I look it up.")
+    assert [call["id"] for call in said["tool_calls"]] == ["call_1", "call_2"]
+    assert [turn["tool_call_id"] for turn in results] == ["call_1", "call_2"]
+
+
+async def test_words_before_and_after_a_call_are_both_kept(gateway: Gateway, vllm: FakeVLLM):
+    more = {"role": "assistant", "content": "One moment."}
+    turns = (await sent(gateway, vllm, input=[USER, SAID, CALL, more, RESULT], tools=[TOOL]))[
+        "messages"
+    ]
+    assert [turn["role"] for turn in turns] == ["user", "assistant", "tool"]
+    assert [part["text"] for part in turns[1]["content"]] == ["I look it up.", "One moment."]
+
+
+async def test_an_answer_with_words_and_a_call_can_be_sent_back_as_it_came(
+    gateway: Gateway, vllm: FakeVLLM
+):
+    call = {"id": "call_1", "type": "function", "function": {"name": "dose", "arguments": "{}"}}
+    vllm.script["draft"] = [
+        Answer(text="I look it up.", finish_reason="tool_calls", tool_calls=(call,)),
+        DRAFT,
+    ]
+    first = await ask(gateway, input=[USER], tools=[TOOL])
+    assert {item["type"] for item in first["output"]} == {"message", "function_call"}
+    for output in (first["output"], first["output"][::-1]):
+        vllm.script["draft"] = DRAFT
+        body = await sent(gateway, vllm, input=[USER, *output, RESULT], tools=[TOOL])
+        assert [turn["role"] for turn in body["messages"]] == ["user", "assistant", "tool"]
+
+
+async def test_an_inner_null_of_a_response_was_not_given(gateway: Gateway):
+    fields = {"stream_options": {"include_usage": None, "include_obfuscation": None}}
+    reply = await post(
+        gateway, input=[USER], stream=True, revision={"mode": "fast", "include": None}, **fields
+    )
+    assert reply.status == 200, reply.body
+
+
 async def test_several_parts_stay_parts_and_a_refusal_stays_said(gateway: Gateway, vllm: FakeVLLM):
     parts = [{"type": "input_text", "text": "My head "}, {"type": "input_text", "text": "hurts."}]
     refusal = {"role": "assistant", "content": [{"type": "refusal", "refusal": "I will not."}]}
@@ -96,13 +159,13 @@ async def test_the_fields_go_up_under_the_names_of_chat_completions(
         tool_choice={"type": "function", "name": "dose"},
         parallel_tool_calls=False,
         text={"format": form, "verbosity": "low"},
-        reasoning={"effort": "low"},
+        reasoning={"effort": "low", "summary": "auto"},
         user=ZEBRA,
         metadata={"ward": ZEBRA},
         store=False,
         safety_identifier="someone",
         truncation="disabled",
-        include=[],
+        include=["reasoning.encrypted_content"],
         background=False,
         previous_response_id=None,
     )
@@ -153,7 +216,7 @@ UNSUPPORTED = [
     ({"background": True}, "background", "stream"),
     ({"context_management": [{"type": "compaction"}]}, "context_management", "leave it out"),
     ({"max_tool_calls": 3}, "max_tool_calls", "leave it out"),
-    ({"include": ["reasoning.encrypted_content"]}, "include", "empty"),
+    ({"include": ["file_search_call.results"]}, "include", "empty"),
     ({"top_logprobs": 3}, "top_logprobs", "0"),
     ({"truncation": "middle"}, "truncation", "'auto' or 'disabled'"),
     ({"tools": [{"type": "web_search"}]}, "tools.0.type", "built-in"),
@@ -171,7 +234,7 @@ UNSUPPORTED = [
         "schema",
     ),
     ({"text": {"style": "x"}}, "text", "format, verbosity"),
-    ({"reasoning": {"summary": "auto"}}, "reasoning.summary", "leave it out"),
+    ({"reasoning": {"summary": "all"}}, "reasoning.summary", "must be"),
     ({"max_output_tokens": 0}, "max_output_tokens", "at least 1"),
     ({"max_output_tokens": "9"}, "max_output_tokens", "integer"),
     ({"temperature": 3}, "temperature", "at most 2"),

@@ -165,6 +165,13 @@ async def test_principles_are_found_best_first(gateway: Gateway):
     assert scores == sorted(scores, reverse=True)
 
 
+async def test_a_search_without_a_number_finds_as_many_as_usual(gateway: Gateway):
+    body = {"query": f"{DOSE} paracetamol ibuprofen"}
+    found = await gateway.post("/v1/principles/search", {**body, "k": None})
+    assert found.status == 200
+    assert found.json == (await gateway.post("/v1/principles/search", body)).json
+
+
 async def test_each_model_is_listed_in_four_modes(gateway: Gateway):
     listed = (await gateway.get("/v1/models")).json["data"]
     ids = [one["id"] for one in listed]
@@ -198,7 +205,8 @@ async def test_a_model_with_a_slash_in_its_name_is_shown(gateway: Gateway, vllm:
 
 
 @pytest.mark.parametrize(
-    "path", ["/healthz", "/readyz", "/version", "/metrics", "/v1/models", f"/v1/models/{MODEL}"]
+    "path",
+    ["/health", "/healthz", "/readyz", "/version", "/metrics", "/v1/models", f"/v1/models/{MODEL}"],
 )
 async def test_what_is_probed_answers_head_like_get_without_a_body(gateway: Gateway, path: str):
     head, get = await gateway.request("HEAD", path), await gateway.get(path)
@@ -310,6 +318,20 @@ async def test_not_ready_while_the_model_server_gives_no_models(
     assert (refused.status, set(refused.json["problems"])) == (503, {"upstream"})
     vllm.models_reply = None
     assert (await gateway.get("/readyz")).status == 200
+
+
+@pytest.mark.parametrize("status", [400, 401, 404, 408, 413, 422, 429, 500, 501])
+async def test_a_list_of_models_that_is_refused_is_no_fault_of_the_clients(
+    gateway: Gateway, vllm: FakeVLLM, status: int
+):
+    vllm.models_reply = Status(status=status)
+    for reply in (
+        await gateway.get("/v1/models"),
+        await gateway.get(f"/v1/models/{MODEL}"),
+        await gateway.chat(),
+    ):
+        assert reply.status in {502, 503, 504}
+        assert reply.error["type"] == "server_error"
 
 
 async def test_not_ready_while_the_model_server_is_down(gateway: Gateway, vllm: FakeVLLM):

@@ -44,15 +44,6 @@ PROMPTS = {
         "Your task is to reflect the speaker's likely facial expression through a fitting emoji. "
         f"Use one.\n\nMessage: ```{QUESTION}```"
     ),
-    "LibreChat": (
-        "Provide a concise, 5-word-or-less title for the conversation, in title case. Only return "
-        f"the title itself.\n\nConversation:\nUser: {QUESTION}\nAI: {DRAFT}"
-    ),
-    "LibreChat, structured": (
-        "Analyze this conversation and provide:\n1. The detected language of the conversation\n"
-        "2. A concise title in the detected language (5 words or less)\n\n"
-        f"User: {QUESTION}\nAI: {DRAFT}"
-    ),
 }
 
 
@@ -78,8 +69,7 @@ def test_every_known_prompt_is_tested():
 @pytest.mark.parametrize("name", PROMPTS)
 def test_text_around_a_prompt_makes_it_a_message(name):
     assert not is_side_prompt([user(f"{QUESTION} {PROMPTS[name]}")])
-    if not name.startswith("LibreChat"):  # its prompt ends in the conversation itself
-        assert not is_side_prompt([user(f"{PROMPTS[name]} {QUESTION}")])
+    assert not is_side_prompt([user(f"{PROMPTS[name]} {QUESTION}")])
 
 
 @pytest.mark.parametrize("name", PROMPTS)
@@ -103,7 +93,7 @@ def test_a_prompt_beside_another_turn_is_a_message(name):
         TITLE.replace("### Guidelines:", "", 1).replace(
             "### Output:", "### Output: ### Guidelines:"
         ),
-        "Provide a concise, 5-word-or-less title for the conversation, please",
+        f"Provide a concise, 5-word-or-less title.\n\nConversation:\nUser: {QUESTION}\nAI: {DRAFT}",
     ],
 )
 def test_what_only_resembles_a_prompt_is_a_message(text):

@@ -224,6 +224,11 @@ def patient(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 FAILURES = {
+    "202": (Status(status=202), 502, "upstream_malformed"),
+    "204": (Status(status=204, body=b""), 502, "upstream_malformed"),
+    "206": (Status(status=206), 502, "upstream_malformed"),
+    "300": (Status(status=300), 502, "upstream_malformed"),
+    "304": (Status(status=304, body=b""), 502, "upstream_malformed"),
     "400": (Status(status=400), 400, "upstream_rejected"),
     "401": (Status(status=401), 502, "upstream_misconfigured"),
     "408": (Status(status=408), 504, "upstream_timeout"),
