@@ -1,7 +1,7 @@
 """Measures of a ranking, and paired intervals: small, exact, and of no library's opinion."""
 
 from collections.abc import Mapping, Sequence
-from math import log2
+from math import log2, sqrt
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,3 +33,12 @@ def interval(differences: Sequence[float]) -> tuple[float, float, float]:
     means = values[random.integers(len(values), size=(RESAMPLES, len(values)))].mean(axis=1)
     low, high = np.percentile(means, [2.5, 97.5])
     return float(values.mean()), float(low), float(high)
+
+
+def wilson(count: int, of: int) -> tuple[float, float]:
+    """Return the 95% interval of a proportion after Wilson, which holds for few and for none."""
+    z, share = 1.959964, count / of
+    middle = share + z * z / (2 * of)
+    half = z * sqrt(share * (1 - share) / of + z * z / (4 * of * of))
+    scale = 1 + z * z / of
+    return max(0.0, (middle - half) / scale), min(1.0, (middle + half) / scale)

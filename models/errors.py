@@ -51,7 +51,11 @@ class ModelRejected(ModelError):  # noqa: N818
 
 
 class ContextOverflow(ModelRejected):
-    """The prompt does not fit into the model's context."""
+    """The prompt does not fit into the model's context: of `limit` tokens, if the server said."""
+
+    def __init__(self, message: str, *, status: int, limit: int | None = None) -> None:
+        super().__init__(message, status=status)
+        self.limit = limit
 
 
 class MalformedReply(ModelError):  # noqa: N818

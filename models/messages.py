@@ -84,6 +84,7 @@ class Call:
     `step` names the loop's step, for metrics and for engines that schedule by it. `options` are
     further fields of OpenAI's API, sent as they are. `deadline` is a `loop.time()` in seconds.
     `affinity` keeps the calls of one conversation on one replica, where its prefix is cached.
+    `thinks` is False where the reply's first word counts, so that thinking is to be switched off.
     """
 
     step: str
@@ -96,6 +97,7 @@ class Call:
     options: Mapping[str, Json] = field(default_factory=lambda: NOTHING)
     deadline: float | None = None
     affinity: str = ""
+    thinks: bool = True
 
     def to_wire(self) -> dict[str, Json]:
         """Return the body of a chat completion request, without model and stream."""

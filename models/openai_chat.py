@@ -5,11 +5,13 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 from models import sse
-from models.errors import MalformedReply, ModelError, ModelUnavailable
+from models.context import Context
+from models.errors import MalformedReply, ModelError, ModelRejected, ModelUnavailable
 from models.finish import finish_reason
 from models.messages import NOTHING, Call, Completion, Delta, Json, Usage
 from models.openai_http import OpenAIServer
 from models.thinking import Thinking
+from models.thinking_switch import may_be_the_switch, without_thinking
 from models.tool_calls import GrowingCalls
 from models.wire import WireChunk, WireCompletion, parse
 
@@ -26,16 +28,22 @@ class Relayed:
 class OpenAIChatModel:
     """One model of a server; implements `models.protocols.ChatModel`.
 
-    `options` are added to every call, such as a chat template's switch that turns thinking off.
+    `options` are added to every call, such as a variable of the chat template.
     """
 
     server: OpenAIServer
     name: str
     options: Mapping[str, Json] = field(default_factory=lambda: NOTHING)
 
+    @property
+    def context(self) -> Context:
+        """What is known of its context."""
+        return self.server.context(self.name)
+
     async def complete(self, call: Call) -> Completion:
         """Return the whole reply."""
-        reply = await self.server.fetch(self._body(call), call)
+        body = self._body(call)
+        reply = await (self.server.fetch(body, call) if call.thinks else self._at_once(body, call))
         return parse(WireCompletion, reply).to_completion()
 
     async def stream(self, call: Call) -> AsyncIterator[Delta | Completion]:
@@ -69,6 +77,26 @@ class OpenAIChatModel:
         """Send the client's own request and hand the answer's bytes on as they come."""
         async with self.server.open({**self.options, **body, "model": self.name}, call) as reply:
             yield Relayed(content_type=reply.content_type, body=reply.body)
+
+    async def _at_once(self, body: Mapping[str, Json], call: Call) -> bytes:
+        """Return a reply without thinking, or as it comes where the server has no such switch.
+
+        What the server does with the switch is learned from the first call that tells: one that it
+        answers, or one that it refuses with the switch and answers without.
+        """
+        takes = self.server.takes_switch.get(self.name)
+        if takes is False:
+            return await self.server.fetch(body, call)
+        try:
+            reply = await self.server.fetch(without_thinking(body), call)
+        except ModelRejected as refused:
+            if takes or not may_be_the_switch(refused):
+                raise
+            reply = await self.server.fetch(body, call)
+            self.server.takes_switch[self.name] = False
+            return reply
+        self.server.takes_switch[self.name] = True
+        return reply
 
     def _body(self, call: Call) -> dict[str, Json]:
         return {**self.options, **call.to_wire(), "model": self.name}

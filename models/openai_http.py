@@ -15,6 +15,7 @@ from typing import Self
 import aiohttp
 import orjson
 
+from models.context import Context
 from models.errors import (
     MalformedReply,
     ModelError,
@@ -72,6 +73,8 @@ class OpenAIServer:
         silence_s: float = SILENCE_S,
     ) -> None:
         self.replicas = Replicas(urls, silence_s=silence_s)
+        self.takes_switch: dict[str, bool] = {}  # by model; see `models.thinking_switch`
+        self._contexts: dict[str, Context] = {}
         self._timeout_s = timeout_s
         self._headers = {"content-type": "application/json", "accept-encoding": "identity"}
         if api_key:
@@ -122,6 +125,27 @@ class OpenAIServer:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
         return tuple({card.id: card for cards in reversed(came) for card in cards}.values())
+
+    def context(self, model: str) -> Context:
+        """Return what is known of that model's context."""
+        return self._contexts.setdefault(model, Context(self, model))
+
+    async def ask(self, path: str, body: Mapping[str, Json], call: Call) -> bytes:
+        """Return the reply to a side question, such as a count of tokens; it is asked once.
+
+        `path` begins at the server's root: what is not OpenAI's API does not lie under it.
+
+        Raises:
+            ModelError: there is none.
+
+        """
+        replica = self.replicas.choose(call.affinity, model=_model(body))
+        url = replica.url.removesuffix("/v1") + path
+        # An answer to it is no progress: a server whose engine hangs may still count.
+        async with self._once(
+            replica, "POST", path, _encode(body), call, counts=False, url=url
+        ) as reply:
+            return await read_whole(reply.body)
 
     async def fetch(self, body: Mapping[str, Json], call: Call, *, path: str = CHAT) -> bytes:
         """Return the whole reply to one request, by default for a chat completion.
@@ -249,7 +273,7 @@ class OpenAIServer:
             await read_whole(reply.body)
 
     @asynccontextmanager
-    async def _once(
+    async def _once(  # noqa: PLR0913  # what an exchange is made of
         self,
         replica: Replica,
         method: str,
@@ -258,8 +282,12 @@ class OpenAIServer:
         call: Call,
         *,
         counts: bool = True,
+        url: str | None = None,
     ) -> AsyncIterator[Reply]:
-        """Make one exchange; one that `counts` is open on the replica, and its bytes progress."""
+        """Make one exchange; one that `counts` is open on the replica, and its bytes progress.
+
+        `url` is where it goes, if not to `path` below the replica's own.
+        """
         if self._session is None:
             raise RuntimeError("OpenAIServer is used outside its `async with`")
         fuse = Fuse()
@@ -267,7 +295,7 @@ class OpenAIServer:
             replica.began(fuse)
         asked = self._session.request(
             method,
-            replica.url + path,
+            url or replica.url + path,
             data=payload,
             headers={"x-clinalign-step": call.step},
             allow_redirects=False,

@@ -3,10 +3,12 @@
 The server's own words are never repeated: vLLM and others quote the prompt in them.
 """
 
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 import aiohttp
+import orjson
 
 from models.errors import (
     ContextOverflow,
@@ -19,6 +21,8 @@ from models.errors import (
 )
 
 _REFUSALS = 400
+_MOVED = frozenset({301, 302, 303, 307, 308})
+"""It lives elsewhere: the address in the settings is wrong, which is to be told as our fault."""
 _TOO_LATE = 408
 _CONFLICTS = frozenset({409, 425})
 """Refusals of the moment, not of the request: another replica or a second try may take it."""
@@ -34,11 +38,14 @@ _OVERFLOW_WORDS = (
     b"exceed_context_size",
     b"longer than the maximum",
 )
+_LIMIT_WORDS = re.compile(rb"maximum (?:context|model) length (?:is|of) (\d{1,9})\b")
 
 
 def refusal(status: int, headers: Mapping[str, str], body: bytes) -> ModelError:
     """Return the error that an answer with another status than 200 stands for."""
-    if status < _REFUSALS:  # neither an answer nor a refusal, so nothing that a client could mend
+    if (
+        status < _REFUSALS and status not in _MOVED
+    ):  # neither an answer nor a refusal, so nothing that a client could mend
         return MalformedReply(f"the model server answered HTTP {status} where 200 is due")
     wait = _seconds(headers.get("retry-after"))
     if status in _TOO_MANY or (status == _BUSY and wait is not None):
@@ -51,6 +58,7 @@ def refusal(status: int, headers: Mapping[str, str], body: bytes) -> ModelError:
         return ContextOverflow(
             "the conversation is longer than the model's context; shorten it or lower max_tokens",
             status=status,
+            limit=_limit(body),
         )
     return ModelRejected(f"the model server refused the request (HTTP {status})", status=status)
 
@@ -73,6 +81,19 @@ def translated() -> Iterator[None]:
     except (aiohttp.ClientError, ConnectionError) as error:
         kind = type(error).__name__
         raise ModelUnavailable(f"the connection to the model server broke ({kind})") from None
+
+
+def _limit(body: bytes) -> int | None:
+    """Read from a refusal how long the context is: a number, and not a word of it."""
+    if (said := _LIMIT_WORDS.search(body)) is not None:
+        return int(said.group(1))
+    try:
+        reply = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return None
+    error = reply.get("error") if isinstance(reply, dict) else None
+    told = error.get("n_ctx") if isinstance(error, dict) else None
+    return told if isinstance(told, int) and told > 0 else None
 
 
 def _seconds(value: str | None) -> float | None:

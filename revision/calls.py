@@ -1,7 +1,7 @@
-"""The model calls of one request: bounded by one deadline, counted, seeded.
+"""The model calls of one request: bounded in time, counted, seeded.
 
 Every call of a request goes through here, so that the usage a client sees is the sum of what its
-request has really cost, and no step can outlive the request's time.
+request has really cost, and no step can outlive its share of the request's time.
 """
 
 import asyncio
@@ -11,13 +11,23 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from models.errors import ModelError, ModelTimeout
+from models.errors import ContextOverflow, ModelError, ModelTimeout
 from models.messages import Call, Completion, Delta, Usage
 from models.protocols import ChatModel
-from revision.errors import DeadlinePassed
+from revision.control_tokens import harmless_turn
+from revision.errors import DeadlinePassed, ShareSpent
+from revision.plan_time import TimePlan
+from revision.room import NoRoom, Room
 
 Step = Literal["draft", "rubric", "critique", "revise"]
 """What a call's cost is booked under, as the response extension names it."""
+
+
+DRAFTS = "draft"
+"""Steps whose prompt is the user's own and stays as it is begin with this word."""
+
+LATE_S = 0.05
+"""A transport that gives up this little before a step's time is up gave up because of it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,10 +50,12 @@ class Calls:
         seed: the client's seed; each step derives its own from it.
         affinity: keeps the calls of one request on one replica.
         parallel: how many judgements may run at once.
+        room: makes hidden prompts fit the writer's context; `judge_room` the judge's, where that
+            is another model.
 
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  # by name, and no two of a kind
         self,
         *,
         writer: ChatModel,
@@ -52,9 +64,14 @@ class Calls:
         seed: int | None = None,
         affinity: str = "",
         parallel: int = 16,
+        room: Room | None = None,
+        judge_room: Room | None = None,
     ) -> None:
         self.records: list[CallRecord] = []
         self.deadline = deadline
+        self.time = TimePlan(begins=asyncio.get_running_loop().time(), ends=deadline)
+        self.room = room or Room(None, ())
+        self._judge_room = judge_room or self.room
         self._writer = writer
         self._judge = judge
         self._seed = seed
@@ -64,58 +81,95 @@ class Calls:
 
     def time_left(self) -> float:
         """Return the seconds until the deadline, never below 0."""
-        return max(0.0, self.deadline - asyncio.get_running_loop().time())
+        return self.time.left()
+
+    @property
+    def limits(self) -> tuple[str, ...]:
+        """What a lack of room has cost the review, as `revision.room` names it."""
+        return tuple(sorted(self.room.limits | self._judge_room.limits))
 
     async def write(self, step: Step, call: Call) -> Completion:
         """Have the writer answer.
 
         Raises:
             ModelError: as the model says.
-            DeadlinePassed: the request's time was up first.
+            DeadlinePassed: the request's time was up first; `ShareSpent` if only the step's.
 
         """
-        return await self._complete(self._writer, step, call)
+        return await self._complete(self._writer, self.room, step, call)
 
     async def judge(self, call: Call) -> Completion:
         """Have the judge answer, with no more calls at once than the engine likes."""
         async with self._gate:
-            return await self._complete(self._judge, "critique", call)
+            return await self._complete(self._judge, self._judge_room, "critique", call)
+
+    async def has_room(self, call: Call) -> bool:
+        """Say whether the writer's context holds a hidden call as it is.
+
+        Raises:
+            DeadlinePassed: that was not known in the step's time.
+
+        """
+        _, until = self._begin(call)
+        try:
+            async with asyncio.timeout_at(until):
+                return await self.room.holds(call)
+        except TimeoutError:
+            raise self._too_late() from None
 
     async def stream(self, step: Step, call: Call) -> AsyncIterator[Delta | Completion]:
         """Have the writer answer piece by piece; the last piece is the whole."""
-        started = asyncio.get_running_loop().time()
-        pieces = self._writer.stream(self._prepare(call))
+        started, until = self._begin(call)
+        pieces = self._writer.stream(self._prepare(step, call, until))
         try:
             while True:
-                async with asyncio.timeout_at(self.deadline):
+                async with asyncio.timeout_at(until):
                     piece = await anext(pieces, None)
                 if piece is None:
                     return
                 if isinstance(piece, Completion):
+                    self.room.learn(call, piece)
                     self._book(step, started, piece.usage)
                 yield piece
         except (TimeoutError, ModelError) as error:
             self._book(step, started, _spent(error), error)
-            raise self._in_time(error) from None
+            raise self._in_time(error, until) from None
         finally:
             if hasattr(pieces, "aclose"):
                 await pieces.aclose()
 
-    async def _complete(self, model: ChatModel, step: Step, call: Call) -> Completion:
-        started = asyncio.get_running_loop().time()
+    async def _complete(self, model: ChatModel, room: Room, step: Step, call: Call) -> Completion:
+        started, until = self._begin(call)
         try:
-            async with asyncio.timeout_at(self.deadline):
-                completion = await model.complete(self._prepare(call))
+            async with asyncio.timeout_at(until):
+                completion = await _fitted(model, room, self._prepare(step, call, until))
+        except NoRoom:
+            raise  # there was no call
         except (TimeoutError, ModelError) as error:
             self._book(step, started, _spent(error), error)
-            raise self._in_time(error) from None
+            raise self._in_time(error, until) from None
         self._book(step, started, completion.usage)
         return completion
 
-    def _prepare(self, call: Call) -> Call:
+    def _begin(self, call: Call) -> tuple[float, float]:
+        """Return the time, and by when the call must be over.
+
+        Raises:
+            DeadlinePassed: that was before now; a call that must fail is none.
+
+        """
+        now, until = asyncio.get_running_loop().time(), self.time.ends_by(call.step)
+        if until <= now:
+            raise self._too_late()
+        return now, until
+
+    def _prepare(self, step: Step, call: Call, until: float) -> Call:
+        """Return the call as it goes out; here, so that no hidden prompt is forgotten."""
+        messages = call.messages if step == "draft" else tuple(map(harmless_turn, call.messages))
         return replace(
             call,
-            deadline=self.deadline,
+            messages=messages,
+            deadline=until,
             affinity=self._affinity,
             seed=self._derived_seed(call.step) if call.seed is None else call.seed,
         )
@@ -128,17 +182,41 @@ class Calls:
         text = f"{self._seed}:{step}:{self._seeded[step]}".encode()
         return int.from_bytes(hashlib.blake2b(text, digest_size=4).digest()) >> 1
 
-    def _in_time(self, error: Exception) -> Exception:
-        """Call a timeout at the deadline by its name."""
-        late = isinstance(error, TimeoutError | ModelTimeout) and self.time_left() <= 0
-        return DeadlinePassed("the request's time is up") if late else error
+    def _in_time(self, error: Exception, until: float) -> Exception:
+        """Call a timeout at the end of the step's time by its name."""
+        now = asyncio.get_running_loop().time()
+        late = isinstance(error, TimeoutError | ModelTimeout) and now >= until - LATE_S
+        return self._too_late() if late else error
+
+    def _too_late(self) -> DeadlinePassed:
+        if self.time.left() <= LATE_S:
+            return DeadlinePassed("the request's time is up")
+        return ShareSpent("the step's share of the request's time is up")
 
     def _book(
         self, step: Step, started: float, usage: Usage, error: Exception | None = None
     ) -> None:
         seconds = asyncio.get_running_loop().time() - started
         name = type(error).__name__ if error else None
+        if step == "draft" and error is None:
+            self.time.drafted(seconds)
         self.records.append(CallRecord(step=step, seconds=seconds, usage=usage, error=name))
+
+
+async def _fitted(model: ChatModel, room: Room, call: Call) -> Completion:
+    """Make the call, a hidden one so that it fits; refused all the same, once more and shorter."""
+    if call.step.startswith(DRAFTS):
+        sent = call
+        completion = await model.complete(call)
+    else:
+        sent = await room.fit(call)
+        try:
+            completion = await model.complete(sent)
+        except ContextOverflow as refused:
+            sent = await room.refit(call, sent, refused)
+            completion = await model.complete(sent)
+    room.learn(sent, completion)
+    return completion
 
 
 def _spent(error: Exception) -> Usage:

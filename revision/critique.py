@@ -113,16 +113,42 @@ class Finding:
     remedy: str
 
 
+LEAST_GAIN = 0.2
+"""What a criterion's probability must rise by to count as newly met: the width of the band in which
+the judge leans to neither side. A smaller rise is within what one judge gives on one answer twice
+(`benchmarks/LOG.md`), so .59 before and .61 after is no gain."""
+
+
 def is_better(candidate: Critique, best: Critique, *, mends_form: bool = False) -> bool:
     """Say whether a candidate may replace the best answer so far.
 
     Both must be judged in full on one rubric. The candidate must satisfy everything that the best
-    answer satisfies, and something more. That is stricter than a higher score: no gain, however
-    large, pays for a criterion that was right before, critical ones above all. `mends_form` says
-    that the candidate has the form that was asked for and the best answer has not; that is more.
+    answer satisfies, and something more, by more than the judge's noise. That is stricter than a
+    higher score: no gain, however large, pays for a criterion that was right before, critical ones
+    above all. `mends_form` says that the candidate has the form that was asked for and the best
+    answer has not; that is more.
     """
     if candidate.rubric is not best.rubric:
         raise ValueError("answers are compared on one frozen rubric")
     if not (candidate.complete and best.complete):
         return False
-    return candidate.met > best.met or (mends_form and candidate.met == best.met)
+    if mends_form and candidate.met >= best.met:
+        return True
+    return candidate.met > best.met and any(
+        _rise(candidate, best, number) >= LEAST_GAIN for number in candidate.met - best.met
+    )
+
+
+def _rise(candidate: Critique, best: Critique, number: int) -> float:
+    """Return how much likelier the judge holds it that the criterion is satisfied.
+
+    A judgement without a probability is as sure as its verdict.
+    """
+    after, before = (one.judgements[number] for one in (candidate, best))
+    return round(_likelihood(after) - _likelihood(before), 6)  # .6 - .4 is below .2 in floats
+
+
+def _likelihood(judgement: Judgement) -> float:
+    if judgement.probability is not None:
+        return judgement.probability
+    return {Verdict.MET: 1.0, Verdict.UNCLEAR: 0.5, Verdict.UNMET: 0.0}[judgement.verdict]

@@ -2,7 +2,9 @@
 
 RevisionError
 ├── DeadlinePassed   the request's time is up
+│   └── ShareSpent   the step's share of it is
 ├── Unparsable       a model's reply to a hidden step could not be read, even after one retry
+├── JudgeUnfit       the judge has not shown that it can judge, and is not to be used then
 └── EmptyDraft       the model gave no answer to review, even after one retry
 """
 
@@ -15,8 +17,16 @@ class DeadlinePassed(RevisionError):  # noqa: N818  # named after the state, as 
     """The request's time is up."""
 
 
+class ShareSpent(DeadlinePassed):
+    """The step's share of the request's time is up; others may go on."""
+
+
 class Unparsable(RevisionError):  # noqa: N818
     """A hidden step's reply could not be read; it never counts as a verdict."""
+
+
+class JudgeUnfit(RevisionError):  # noqa: N818
+    """The judge failed the known answers, or was not yet asked them."""
 
 
 class EmptyDraft(RevisionError):  # noqa: N818

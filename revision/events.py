@@ -8,11 +8,17 @@ from typing import Literal, TypeAlias
 
 from models.messages import Completion, Delta
 from retrieval.retriever import Retrieved
+from revision.alone import Doubt
 from revision.critique import Critique, Finding
+from revision.form import Misfit
+from revision.guard import Objection as GuardObjection
 from revision.review import Review
 from revision.rubric import Rubric
 
 Stage = Literal["draft", "retrieve", "rubric", "critique", "revise", "merge", "recheck"]
+
+Objection = GuardObjection | Misfit | Doubt | Literal["not judged better", "shows our markers"]
+"""Every reason for which a candidate is not taken."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,7 +87,7 @@ class Decided:
     round: int
     candidate: Completion
     critique: Critique | None
-    objection: str | None
+    objection: Objection | None
 
     @property
     def accepted(self) -> bool:

@@ -1,14 +1,14 @@
 """Step: judge an answer, one yes/no question a criterion, read from one token's probabilities.
 
 One question at a time because a judge that sees a list lets one verdict colour the next; one
-token because that costs a prefill and no decoding. A prohibition is asked as "is it there?" and
-inverted here, since small judges read "does not" backwards.
+token because that costs a prefill and no decoding, so thinking is switched off. A prohibition is
+asked as "is it there?" and inverted here, since small judges read "does not" backwards.
 """
 
 import asyncio
 from typing import Literal
 
-from pydantic import TypeAdapter
+from pydantic import ConfigDict, TypeAdapter, with_config
 from typing_extensions import TypedDict
 
 from models.errors import ContextOverflow, ModelError, ModelRejected
@@ -30,6 +30,7 @@ FIRST_PLACE = 1
 RETRY_TOKENS = 24
 
 
+@with_config(ConfigDict(extra="forbid"))
 class _Spoken(TypedDict):
     verdict: Literal["yes", "no"]
 
@@ -72,22 +73,51 @@ async def judge(case: Case, answer: str, rubric: Rubric) -> Critique:
 
 
 async def _verdict(case: Case, answer: str, criterion: Criterion) -> Judgement:
-    instruction = render("judge", nonce=case.nonce, criterion=criterion.text, kind=criterion.kind)
-    messages = case.conversation.with_answer(answer, instruction)
-    found = await _ask_token(case.calls, messages)
-    if found is None:
-        found = await _ask_json(case.calls, messages)
+    found = await probability_of_yes(
+        case.calls,
+        _asking(case, answer, criterion),
+        as_json=_asking(case, answer, criterion, json=True),
+    )
     satisfied = found if criterion.kind == "require" else 1.0 - found
     return Judgement(verdict=_side(satisfied), probability=satisfied)
 
 
-async def _ask_token(calls: Calls, messages: tuple[Message, ...]) -> float | None:
+def _asking(
+    case: Case, answer: str, criterion: Criterion, *, json: bool = False
+) -> tuple[Message, ...]:
+    instruction = render(
+        "judge", nonce=case.nonce, criterion=criterion.text, kind=criterion.kind, json=json
+    )
+    return case.conversation.with_answer(answer, instruction)
+
+
+async def probability_of_yes(
+    calls: Calls,
+    messages: tuple[Message, ...],
+    *,
+    as_json: tuple[Message, ...] | None = None,
+    step: str = "judge",
+) -> float:
+    """Return how far the judge leans to yes, asked once more where its first token does not say.
+
+    `as_json` is how it is asked then, if other than at first.
+
+    Raises:
+        Unparsable, ModelError, DeadlinePassed: there is no verdict.
+
+    """
+    found = await _ask_token(calls, messages, step)
+    return await _ask_json(calls, as_json or messages, step) if found is None else found
+
+
+async def _ask_token(calls: Calls, messages: tuple[Message, ...], step: str) -> float | None:
     call = Call(
-        step="judge",
+        step=step,
         messages=messages,
         max_tokens=FIRST_PLACE,
         temperature=0.0,
         top_logprobs=TOP_LOGPROBS,
+        thinks=False,
     )
     try:
         return yes_probability(await calls.judge(call))
@@ -97,7 +127,7 @@ async def _ask_token(calls: Calls, messages: tuple[Message, ...]) -> float | Non
         return None  # a server without log-probabilities; it may still say its verdict as JSON
 
 
-async def _ask_json(calls: Calls, messages: tuple[Message, ...]) -> float:
+async def _ask_json(calls: Calls, messages: tuple[Message, ...], step: str) -> float:
     """Ask for the verdict as JSON: the retry for a model that would not say yes or no first.
 
     Raises:
@@ -106,14 +136,15 @@ async def _ask_json(calls: Calls, messages: tuple[Message, ...]) -> float:
     """
     completion = await calls.judge(
         Call(
-            step="judge-retry",
+            step=f"{step}-retry",
             messages=messages,
             max_tokens=RETRY_TOKENS,
             temperature=0.0,
             schema=_SCHEMA,
+            thinks=False,
         )
     )
-    return 1.0 if read(completion, _FORM)["verdict"] == "yes" else 0.0
+    return 1.0 if read(completion, _FORM, alone=True)["verdict"] == "yes" else 0.0
 
 
 def _side(satisfied: float) -> Verdict:

@@ -10,7 +10,7 @@ from contextlib import aclosing
 
 from models.errors import ModelError
 from models.messages import Completion
-from revision.critique import Critique, is_better
+from revision.critique import Critique, Finding, is_better
 from revision.errors import DeadlinePassed, RevisionError, Unparsable
 from revision.events import (
     Critiqued,
@@ -18,6 +18,7 @@ from revision.events import (
     Drafted,
     Event,
     Explained,
+    Objection,
     PreparationFailed,
     RubricReady,
     StageBegan,
@@ -74,6 +75,9 @@ async def self_revise(  # noqa: C901  # the method, whole, on one page
 
         # 3. Revise what is unmet, 4. take it only if it is judged better, 5. stop.
         while reason is None and rubric is not None:
+            if not steps.has_time():
+                reason = "deadline"
+                break
             rounds += 1
             async with aclosing(_round(steps, rounds, best, drafts)) as attempt:
                 async for event in attempt:
@@ -101,6 +105,7 @@ async def _round(
     if best.critique is None:
         raise ValueError("an answer is revised only after its critique")
     rubric = best.critique.rubric
+    findings: tuple[Finding, ...] = ()
     if number == 1 and len(drafts) > 1:
         yield StageBegan(stage="merge", count=len(drafts))
         candidate = await steps.merge(drafts)
@@ -110,7 +115,7 @@ async def _round(
         yield Explained(round=number, findings=findings)
         candidate = await steps.revise(best, findings)
 
-    objection = await steps.objection(best.answer, candidate)
+    objection: Objection | None = await steps.objection(best, candidate, findings)
     recheck = None
     if objection is None:
         yield StageBegan(stage="recheck", count=len(rubric.criteria))

@@ -8,7 +8,7 @@ from models.errors import EmbedderError, ModelError
 from retrieval.errors import RetrievalError
 from retrieval.retriever import Retriever
 from revision.case import Case
-from revision.errors import DeadlinePassed, RevisionError
+from revision.errors import RevisionError, ShareSpent
 from revision.events import Event, Found, PreparationFailed, RubricReady, StageBegan
 from revision.restate import restate
 from revision.select import as_they_are
@@ -23,7 +23,7 @@ async def prepare(case: Case, retriever: Retriever) -> AsyncGenerator[Event, Non
     yield StageBegan(stage="retrieve", count=case.policy.top_k)
     turns = case.conversation.turns
     try:
-        async with asyncio.timeout_at(case.calls.deadline):
+        async with asyncio.timeout_at(case.calls.time.ends_by("retrieve")):
             foreign = await asyncio.to_thread(retriever.needs_english, turns)
             # Without the line, the search goes by the words as they are: worse, but not nothing.
             restated = await restate(case) if foreign else None
@@ -31,7 +31,7 @@ async def prepare(case: Case, retriever: Retriever) -> AsyncGenerator[Event, Non
                 retriever.retrieve, turns, top_k=case.policy.top_k, restated=restated
             )
     except TimeoutError:
-        yield PreparationFailed(error=DeadlinePassed("the request's time is up"))
+        yield PreparationFailed(error=ShareSpent("the search took too long"))
         return
     except (RetrievalError, EmbedderError) as error:
         yield PreparationFailed(error=error)

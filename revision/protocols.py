@@ -5,7 +5,7 @@ from typing import Protocol
 
 from models.messages import Completion
 from revision.critique import Critique, Finding
-from revision.events import Event
+from revision.events import Event, Objection
 from revision.review import Reviewed
 from revision.rubric import Rubric
 
@@ -28,6 +28,9 @@ class Steps(Protocol):
     async def fits(self, answer: str) -> bool:
         """Say whether an answer may have the form that was asked for."""
 
+    def has_time(self) -> bool:
+        """Say whether there is time for another round, its re-check included."""
+
     async def explain(self, best: Reviewed) -> tuple[Finding, ...]:
         """Write what is wrong with the answer where it falls short."""
 
@@ -37,5 +40,7 @@ class Steps(Protocol):
     async def merge(self, drafts: tuple[Completion, ...]) -> Completion:
         """Write one answer from several drafts."""
 
-    async def objection(self, best: Completion, candidate: Completion) -> str | None:
-        """Say why the candidate may not even be judged, if so."""
+    async def objection(
+        self, best: Reviewed, candidate: Completion, findings: tuple[Finding, ...]
+    ) -> Objection | None:
+        """Say why the candidate may not be judged as a whole, if so."""

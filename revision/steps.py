@@ -1,20 +1,25 @@
 """The steps of one request, bound to its conversation, models and retriever."""
 
+import asyncio
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 
 from models.messages import Completion
 from retrieval.retriever import Retriever
-from revision import guard
+from revision.alone import doubt
 from revision.case import Case
+from revision.change import Change
 from revision.critique import Critique, Finding
 from revision.draft import draft
-from revision.events import Drafted, Event
+from revision.errors import JudgeUnfit, ShareSpent
+from revision.events import Drafted, Event, Objection, PreparationFailed
 from revision.explain import explain
+from revision.guard import inspect
 from revision.judge import judge
 from revision.prepare import prepare
 from revision.review import Reviewed
 from revision.revise import merge, revise
+from revision.room import NoRoom
 from revision.rubric import Rubric
 
 
@@ -22,16 +27,19 @@ from revision.rubric import Rubric
 class ModelSteps:
     """Implements `revision.protocols.Steps`.
 
-    `retriever` is None where nothing is reviewed; `given` is an answer that the caller has.
+    `retriever` is None where nothing is reviewed; `given` is an answer that the caller has;
+    `unfit` says that the judge's verdicts are not to be used.
     """
 
     case: Case
     retriever: Retriever | None
     given: str | None = None
+    unfit: bool = False
 
     async def draft(self) -> AsyncGenerator[Event, None]:
         """Yield events up to `Drafted`."""
         if self.given is not None:
+            self.case.calls.room.expect(self.given)
             yield Drafted(drafts=(Completion(text=self.given, finish_reason="stop"),))
             return
         async for event in draft(self.case):
@@ -41,11 +49,19 @@ class ModelSteps:
         """Yield events up to `RubricReady` or `PreparationFailed`."""
         if self.retriever is None:
             raise ValueError("a review needs a retriever")
-        return prepare(self.case, self.retriever)
+        return _no_judge() if self.unfit else prepare(self.case, self.retriever)
 
     async def judge(self, answer: str, rubric: Rubric) -> Critique:
         """Judge an answer on every criterion."""
-        return await judge(self.case, answer, rubric)
+        clock = asyncio.get_running_loop().time
+        started = clock()
+        critique = await judge(self.case, answer, rubric)
+        self.case.calls.time.judged(clock() - started)
+        return critique
+
+    def has_time(self) -> bool:
+        """Say whether there is time for another round."""
+        return self.case.calls.time.has_time_for_round()
 
     async def fits(self, answer: str) -> bool:
         """Say whether an answer may have the form asked for: not if it is known to lack it."""
@@ -56,7 +72,10 @@ class ModelSteps:
         """Write what is wrong with the answer; nothing in modes that save the call."""
         if best.critique is None or not best.critique.unmet or not self.case.policy.explains:
             return ()
-        return await explain(self.case, best.answer.text, best.critique)
+        try:
+            return await explain(self.case, best.answer.text, best.critique)
+        except (ShareSpent, NoRoom):
+            return ()  # the criteria themselves say what is asked; the revision comes first
 
     async def revise(self, best: Reviewed, findings: tuple[Finding, ...]) -> Completion:
         """Write a better answer."""
@@ -68,10 +87,30 @@ class ModelSteps:
         """Write one answer from several drafts."""
         return await merge(self.case, tuple(one.text for one in drafts))
 
-    async def objection(self, best: Completion, candidate: Completion) -> str | None:
-        """Say why the candidate may not even be judged, if so."""
+    async def objection(
+        self, best: Reviewed, candidate: Completion, findings: tuple[Finding, ...]
+    ) -> Objection | None:
+        """Say why the candidate may not be judged as a whole, if so."""
         case = self.case
         form = case.options.form
-        return guard.objection(best, candidate, case.conversation, form) or await form.misfit(
-            candidate.text, seconds=case.calls.time_left()
+        if case.nonce in candidate.text:
+            return "shows our markers"  # and could close a fence in the next round's prompts
+        change = Change(
+            best=best.answer,
+            candidate=candidate,
+            conversation=case.conversation,
+            form=form,
+            critique=best.critique,
+            findings=findings,
         )
+        found = await asyncio.to_thread(inspect, change)  # two long answers take a while to read
+        return (
+            found.objection
+            or await form.misfit(candidate.text, seconds=case.calls.time_left())
+            or await doubt(case, candidate.text, found.unsupported)
+        )
+
+
+async def _no_judge() -> AsyncGenerator[Event, None]:
+    """Yield why nothing is judged; what a judge that cannot judge prefers may well do harm."""
+    yield PreparationFailed(error=JudgeUnfit("the judge has not passed the known answers"))

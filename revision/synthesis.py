@@ -18,6 +18,7 @@ from models.messages import Call, Json, JsonSchema
 from retrieval.retriever import Retrieved
 from revision.case import Case
 from revision.prompts import render
+from revision.room import PRINCIPLES
 from revision.rubric import Criterion, Rubric, from_bank, from_principle
 from revision.select import VERBATIM_FLOOR, as_they_are, in_order, in_scenario
 from revision.structured import ask
@@ -29,6 +30,8 @@ MOST = 18
 """Criteria in a rubric, urgent ones included."""
 MOST_SHOWN = 60
 """Criteria that the prompt shows to pick from: all of ten principles."""
+SHARES = (0.6, 0.3, 0.1)
+"""Of what there is to pick from, where the context has no room for all of it."""
 REPLY_TOKENS = 1200
 """Nine criteria of the longest that the schema lets through, in JSON."""
 FEWEST_WORDS = 4
@@ -68,7 +71,24 @@ async def synthesize(case: Case, retrieved: Retrieved) -> Rubric:
         Unparsable, DeadlinePassed, ModelError: the model made none.
 
     """
-    shown, principles = _numbered(retrieved)
+    call, shown = _asking(case, retrieved)
+    all_of_it = len(shown)
+    for share in SHARES:
+        if await case.calls.has_room(call):
+            break
+        case.calls.room.limits.add(PRINCIPLES)
+        call, shown = _asking(case, retrieved, most=max(1, int(share * all_of_it)), share=share)
+    proposal = await ask(case.calls, "rubric", call, _FORM)
+    always = frozenset(hit.principle.id for hit in retrieved.principles if hit.principle.always)
+    return assemble(proposal, shown, fallback=as_they_are(retrieved), always=always)
+
+
+def _asking(
+    case: Case, retrieved: Retrieved, *, most: int = MOST_SHOWN, share: float = 1.0
+) -> tuple[Call, Mapping[str, Criterion]]:
+    """Return the call, and what it shows to pick from, the best first; `share` of the examples."""
+    shown, principles = _numbered(retrieved, most)
+    examples = retrieved.examples[: round(share * len(retrieved.examples))]
     instruction = render(
         "rubric",
         nonce=case.nonce,
@@ -81,7 +101,7 @@ async def synthesize(case: Case, retrieved: Retrieved) -> Rubric:
                     for line in example.entry.rubric[:MOST_OF_AN_EXAMPLE]
                 ],
             }
-            for example in retrieved.examples
+            for example in examples
         ],
         most_kept=MOST_KEPT,
         least_new=LEAST_NEW,
@@ -94,20 +114,29 @@ async def synthesize(case: Case, retrieved: Retrieved) -> Rubric:
         temperature=0.2,
         schema=_schema(tuple(shown)),
     )
-    proposal = await ask(case.calls, "rubric", call, _FORM)
-    return assemble(proposal, shown, fallback=as_they_are(retrieved))
+    return call, shown
 
 
-def assemble(proposal: Proposal, shown: Mapping[str, Criterion], *, fallback: Rubric) -> Rubric:
+def assemble(
+    proposal: Proposal,
+    shown: Mapping[str, Criterion],
+    *,
+    fallback: Rubric,
+    always: frozenset[str] = frozenset(),
+) -> Rubric:
     """Freeze a proposal: unknown ids and unusable criteria are dropped, gaps filled.
 
-    In an emergency the urgent criteria of the fallback are in whatever the model proposed.
+    Whatever the model proposed, which a user's words may have led ("ask for nothing"), the
+    fallback's critical criteria of the principles `always` are in, and in an emergency the urgent
+    ones.
     """
-    urgent = [one for one in fallback.criteria if one.urgent]
+    sure = [
+        one for one in fallback.criteria if one.urgent or (one.critical and one.principle in always)
+    ]
     kept = [shown[key] for key in dict.fromkeys(proposal.keep) if key in shown][:MOST_KEPT]
     new = [_worded(one) for one in proposal.new[:MOST_NEW] if _is_usable(one)]
     chosen: dict[str, Criterion] = {}
-    for criterion in (*urgent, *new, *kept):
+    for criterion in (*sure, *new, *kept):
         chosen.setdefault(criterion.text.casefold(), criterion)
     if not new and not kept:
         return fallback
@@ -118,7 +147,9 @@ def assemble(proposal: Proposal, shown: Mapping[str, Criterion], *, fallback: Ru
     return Rubric(criteria=in_order(list(chosen.values())[:MOST]), made_by="synthesis")
 
 
-def _numbered(retrieved: Retrieved) -> tuple[dict[str, Criterion], list[dict[str, object]]]:
+def _numbered(
+    retrieved: Retrieved, most: int = MOST_SHOWN
+) -> tuple[dict[str, Criterion], list[dict[str, object]]]:
     """Return what may be picked by id, and the groups in which the prompt shows it, best first."""
     shown: dict[str, Criterion] = {}
     principles: list[dict[str, object]] = []
@@ -139,7 +170,7 @@ def _numbered(retrieved: Retrieved) -> tuple[dict[str, Criterion], list[dict[str
     ]
     for title, criteria in groups:
         listed: list[dict[str, object]] = []
-        for criterion in criteria[: MOST_SHOWN - len(shown)]:
+        for criterion in criteria[: most - len(shown)]:
             key = f"c{len(shown) + 1}"
             shown[key] = criterion
             listed.append(

@@ -15,6 +15,7 @@ from models.errors import EmbedderError, ModelError
 from retrieval.errors import RetrievalError
 from revision.errors import RevisionError
 from server.errors import ApiError, NotReady, on_error
+from server.known_answers import watching
 from server.metrics import Metrics
 from server.middleware import RequestScope
 from server.openapi.document import document
@@ -52,7 +53,8 @@ def create_app(settings: Settings, services: Services | None = None) -> "Gateway
             await _tell(opened)
             app.services = opened
             metrics.observe(opened.admission, opened.upstream.replicas)
-            yield {"services": opened}
+            async with watching(opened):
+                yield {"services": opened}
 
     app = Gateway(
         metrics,

@@ -20,10 +20,11 @@ SUFFIXES: dict[str, Mode] = {"-fast": "fast", "-thorough": "thorough", "-draft":
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Choice:
-    """What a model id means."""
+    """What a model id means; `context` in tokens where known."""
 
     model: str
     mode: Mode
+    context: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,7 +114,7 @@ class Catalog:
             context = card.context_length()
             readings: dict[str, Mode] = {"": "standard", **SUFFIXES}
             for suffix, mode in readings.items():
-                choice = Choice(model=card.id, mode=mode)
+                choice = Choice(model=card.id, mode=mode, context=context)
                 listed = Listed(id=card.id + suffix, choice=choice, context=context)
                 if not suffix or all(listed.id != other.id for other in cards):
                     ids.setdefault(listed.id, listed)
@@ -123,13 +124,13 @@ class Catalog:
         return self._asked_at is None or self._clock() - self._asked_at > FRESH_S
 
     def _read(self, model_id: str) -> Choice | None:
-        names = {card.id for card in self._cards}
-        if model_id in names:
-            return Choice(model=model_id, mode="standard")
+        contexts = {card.id: card.context_length() for card in self._cards}
+        if model_id in contexts:
+            return Choice(model=model_id, mode="standard", context=contexts[model_id])
         for suffix, mode in SUFFIXES.items():
             name = model_id.removesuffix(suffix)
-            if name != model_id and name in names:
-                return Choice(model=name, mode=mode)
+            if name != model_id and name in contexts:
+                return Choice(model=name, mode=mode, context=contexts[name])
         return None
 
     def _refresh(self) -> asyncio.Task[ModelError | None]:

@@ -12,6 +12,8 @@ from models.protocols import ChatModel
 from models.yes_no import TOP_LOGPROBS, yes_probability
 from retrieval.errors import RetrievalError
 from retrieval.retriever import Retriever
+from revision.known_answers import ask_known
+from server.known_answers import MEND
 from server.metrics import Metrics
 from server.services import Services, open_library, open_services
 from server.settings import Settings
@@ -78,24 +80,39 @@ async def _upstream(services: Services) -> AsyncIterator[Finding]:
         mend = f"; below {SMALL_CONTEXT}, long conversations cannot be reviewed" if small else ""
         yield Finding(level="warn" if small else "ok", subject=f"model {card.id}", text=told + mend)
     model = services.writer(cards[0].id)
-    yield await _probability(services.judge or model)
+    yield await _probability(services.judge_of(model.name))
     yield await _schema(model)
+    for card in cards if services.judge is None else cards[:1]:
+        yield await _known_answers(services, services.judge_of(card.id))
 
 
 async def _probability(model: ChatModel) -> Finding:
     question = "Is ice frozen water? Reply with one word: yes or no."
-    call = _probe(question, max_tokens=1, top_logprobs=TOP_LOGPROBS)
+    call = _probe(question, max_tokens=1, top_logprobs=TOP_LOGPROBS, thinks=False)
     try:
         completion = await model.complete(call)
     except ModelError as error:
         return Finding(level="fail", subject="judgements", text=f"judge {model.name}: {error}")
     if not completion.first_token:
-        text = "no log-probabilities; verdicts rest on the word alone and are never unclear"
+        text = "no log-probabilities; each judgement costs a second call and is never unclear"
         return Finding(level="warn", subject="judgements", text=text)
     if yes_probability(completion) is None:
         text = "the model says neither yes nor no at once; each judgement costs a second call"
         return Finding(level="warn", subject="judgements", text=text)
     return Finding(level="ok", subject="judgements", text=f"{model.name} answers in one token")
+
+
+async def _known_answers(services: Services, judge: ChatModel) -> Finding:
+    subject = f"judge {judge.name}"
+    try:
+        outcome = await ask_known(judge, parallel=services.judgements_at_once)
+    except ModelError as error:
+        return Finding(level="fail", subject=subject, text=f"could not be asked: {error}")
+    if outcome.passed:
+        return Finding(level="ok", subject=subject, text=str(outcome))
+    used = services.settings.failed_judge == "tell"
+    follows = "its verdicts are used nevertheless" if used else "answers go out unreviewed"
+    return Finding(level="warn", subject=subject, text=f"{outcome}; {follows}; {MEND}")
 
 
 async def _schema(model: ChatModel) -> Finding:
@@ -124,6 +141,7 @@ def _probe(
     *,
     schema: JsonSchema | None = None,
     top_logprobs: int | None = None,
+    thinks: bool = True,
 ) -> Call:
     return Call(
         step="probe",
@@ -132,5 +150,6 @@ def _probe(
         temperature=0.0,
         schema=schema,
         top_logprobs=top_logprobs,
+        thinks=thinks,
         deadline=asyncio.get_running_loop().time() + PROBE_S,
     )

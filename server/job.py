@@ -3,32 +3,41 @@
 import asyncio
 import secrets
 import time
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
+from typing import TypeVar
 
 from starlette.datastructures import Headers
 
+from models.context import Context
 from models.messages import Json
+from models.openai_chat import OpenAIChatModel
 from models.protocols import ChatModel
 from retrieval.retriever import Retriever
 from revision.calls import Calls
 from revision.case import Case
+from revision.control_tokens import harmless_turn
 from revision.conversation import AnswerOptions, Conversation
+from revision.errors import DeadlinePassed
 from revision.events import Event, Stopped
 from revision.loop import self_revise
 from revision.policy import Mode, Policy, at_least, policy_for
 from revision.review import Review, StopReason
+from revision.room import Room
 from revision.steps import ModelSteps
 from server.admission import Ticket
 from server.admitted import Admitted
 from server.catalog import Choice
+from server.deadline import Limits, limits
 from server.errors import InvalidRequest
 from server.ladder import lowered, told
 from server.schemas import AnswerRequest, Asked, ChatRequest
 from server.services import Services
 from server.side_requests import HEADER, is_side_prompt, says_side_request
 from server.version import system_fingerprint
+
+Result = TypeVar("Result")
 
 OURS = frozenset(
     {
@@ -67,6 +76,7 @@ class Job:
     steps: ModelSteps
     services: Services
     asked: Policy
+    ping_s: float
     trace: bool = False
     exposes_reasoning: bool = False
     tells_status: bool = False
@@ -147,25 +157,30 @@ def _is_side_request(services: Services, body: ChatRequest, headers: Headers) ->
 async def open_job(  # noqa: PLR0913  # what a job is made of
     services: Services,
     body: ChatRequest | AnswerRequest,
-    choice: Choice,
-    mode: Mode,
+    plan: Plan,
     *,
+    within: Limits | None = None,
     rounds: int | None = None,
     wanted: ChatRequest | None = None,
     ticket: Ticket | None = None,
 ) -> Job:
     """Return the job of a reviewed request; without a ticket its calls are not counted.
 
-    `wanted` says how an answer is to be written where the body itself is no chat's.
+    `within` are its limits, which began when it came; `wanted` says how an answer is to be
+    written where the body itself is no chat's.
 
     Raises:
         NotReady: there are no principles to review by.
+        DeadlinePassed: it was not known in time whether there are.
 
     """
     wishes = body.revision
-    retriever = await services.shelf.retriever() if mode != "draft" else None
+    within = within or limits(services.settings, wishes)
+    retriever = None
+    if plan.mode != "draft":
+        retriever = await in_time(services.shelf.retriever(), within.deadline)
     asked = policy_for(
-        mode,
+        plan.mode,
         max_rounds=wishes.max_rounds if rounds is None else rounds,
         top_k=wishes.top_k,
         live_draft=wishes.expose == "reasoning" and isinstance(body, ChatRequest) and body.stream,
@@ -177,22 +192,26 @@ async def open_job(  # noqa: PLR0913  # what a job is made of
     else:
         options = _options(services, wanted, ours=OURS | {"answer"})
     revision_id = f"rev_{secrets.token_hex(16)}"
-    writer: ChatModel = services.writer(choice.model)
-    judge = services.judge or writer
-    if ticket is not None:
-        writer, judge = (Admitted(model=one, ticket=ticket) for one in (writer, judge))
-    deadline_s = (wishes.deadline_ms or services.settings.deadline_ms) / 1000
-    deadline_s -= ticket.waited_s if ticket else 0.0
+    writer = services.writer(plan.choice.model)
+    writer.context.tell(plan.choice.context)
+    turns = body.turns()
+    shown = tuple(map(harmless_turn, turns))  # as the hidden prompts begin
+    room = Room(_context(writer), shown, options=writer.options, affinity=revision_id)
+    judge = services.judge_of(plan.choice.model)
+    passed = services.judges.has_passed(judge.name)
+    unfit = services.settings.failed_judge == "unreviewed" and not passed
     calls = Calls(
-        writer=writer,
-        judge=judge,
-        deadline=asyncio.get_running_loop().time() + deadline_s,
+        writer=_admitted(writer, ticket),
+        judge=_admitted(judge, ticket),
+        deadline=within.deadline,
         seed=options.seed,
         affinity=revision_id,
         parallel=services.judgements_at_once,
+        room=room,
+        judge_room=(Room(_context(judge), shown, affinity=revision_id) if services.judge else None),
     )
     case = Case(
-        conversation=Conversation(messages=body.turns()),
+        conversation=Conversation(messages=turns),
         options=options,
         policy=policy,
         calls=calls,
@@ -203,16 +222,18 @@ async def open_job(  # noqa: PLR0913  # what a job is made of
         model=body.model,
         created=int(time.time()),
         started=time.perf_counter(),
-        fingerprint=_fingerprint(services, choice.model, retriever),
+        fingerprint=_fingerprint(services, plan.choice.model, retriever),
         policy=policy,
         calls=calls,
         steps=ModelSteps(
             case=case,
             retriever=retriever,
             given=body.answer if isinstance(body, AnswerRequest) else None,
+            unfit=unfit,
         ),
         services=services,
         asked=asked,
+        ping_s=within.ping_s,
         trace="trace" in wishes.include,
         exposes_reasoning=wishes.expose == "reasoning",
         tells_status="status" in wishes.include,
@@ -228,6 +249,28 @@ def _floor(services: Services, body: ChatRequest | AnswerRequest) -> Mode:
     """
     useless = isinstance(body, AnswerRequest) or services.settings.on_degraded == "error"
     return at_least(services.settings.minimum_mode, "fast" if useless else "draft")
+
+
+def _admitted(model: ChatModel, ticket: Ticket | None) -> ChatModel:
+    return model if ticket is None else Admitted(model=model, ticket=ticket)
+
+
+def _context(model: ChatModel) -> Context | None:
+    return model.context if isinstance(model, OpenAIChatModel) else None
+
+
+async def in_time(work: Awaitable[Result], deadline: float) -> Result:
+    """Return what the work returns, if that is before the deadline.
+
+    Raises:
+        DeadlinePassed: it is not.
+
+    """
+    try:
+        async with asyncio.timeout_at(deadline):
+            return await work
+    except TimeoutError:
+        raise DeadlinePassed("the request's time is up") from None
 
 
 async def run(job: Job) -> tuple[Review, tuple[Event, ...]]:

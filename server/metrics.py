@@ -83,6 +83,12 @@ class Metrics:
             ("step", "error"),
             registry=self.registry,
         )
+        self.known_answers = Gauge(
+            "clinalign_judge_known_answers",
+            "Known answers by how the judge judged them: right, wrong, unread (no verdict)",
+            ("model", "outcome"),
+            registry=self.registry,
+        )
         self.client_gone = Counter(
             "clinalign_clients_gone",
             "Clients that left before their answer",

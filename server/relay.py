@@ -14,6 +14,7 @@ from starlette.responses import Response
 
 from models.errors import ModelError
 from models.messages import Call
+from server.deadline import Limits
 from server.departure import or_gone
 from server.draft_call import DraftCall
 from server.draft_chunks import Chunk
@@ -36,7 +37,7 @@ STAGE = "draft"
 
 
 async def relay(
-    services: Services, request: Request, body: ChatRequest, plan: Plan, deadline: float
+    services: Services, request: Request, body: ChatRequest, plan: Plan, within: Limits
 ) -> Response:
     """Return the upstream's answer, streamed or whole.
 
@@ -50,13 +51,13 @@ async def relay(
         services=services,
         body=body,
         plan=plan,
-        call=Call(step="draft", messages=(), deadline=deadline, affinity=revision_id),
+        call=Call(step="draft", messages=(), deadline=within.deadline, affinity=revision_id),
         revision_id=revision_id,
         created=int(time.time()),
         started=time.perf_counter(),
         ticket=request.state.ticket,
     )
-    return await (_stream(job, request) if body.stream else _whole(job, request))
+    return await (_stream(job, request, within.ping_s) if body.stream else _whole(job, request))
 
 
 async def _whole(job: DraftCall, request: Request) -> Response:
@@ -71,10 +72,11 @@ async def _whole(job: DraftCall, request: Request) -> Response:
     return JsonResponse(whole_body(job.head("chat.completion"), answer, job.off), headers=headers)
 
 
-async def _stream(job: DraftCall, request: Request) -> Response:
+async def _stream(job: DraftCall, request: Request, ping_s: float) -> Response:
     feed = Feed(job.chunks())
     try:
-        has_begun = await or_gone(request, feed.settle(lambda _: True, grace_s=GRACE_S))
+        settled = feed.settle(lambda _: True, grace_s=min(GRACE_S, ping_s))
+        has_begun = await or_gone(request, settled)
     except ModelError as error:
         job.book(None, error)
         await feed.close()
@@ -84,14 +86,14 @@ async def _stream(job: DraftCall, request: Request) -> Response:
         raise
     job.count()
     return EventStream(
-        to_the_end(_frames(job, feed, has_begun=has_begun)),
+        to_the_end(_frames(job, feed, ping_s, has_begun=has_begun)),
         close=feed.close,
         headers={"x-revision-id": job.revision_id},
     )
 
 
 async def _frames(
-    job: DraftCall, feed: Feed[Chunk], *, has_begun: bool
+    job: DraftCall, feed: Feed[Chunk], ping_s: float, *, has_begun: bool
 ) -> AsyncGenerator[bytes, None]:
     options = job.body.stream_options
     told = DraftStream(
@@ -103,7 +105,7 @@ async def _frames(
     try:
         if not has_begun:
             yield comment(STAGE)
-        async for piece in _told(feed, told, job.services.settings.ping_s):
+        async for piece in _told(feed, told, ping_s):
             yield piece
     except ModelError as error:
         failed = error

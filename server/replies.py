@@ -40,6 +40,8 @@ def answer_of(job: Job, review: Review) -> Completion:
     if job.steps.case.options.wants_json or _is_json(best.text):
         return best
     why = _WHY.get(review.stop_reason, "An important criterion is still not met.")
+    if job.calls.limits and review.status == "unreviewed":
+        why = "The conversation is too long."
     return Completion(
         text=best.text + NOTICE.format(why),
         finish_reason=best.finish_reason,
@@ -127,6 +129,7 @@ def extension(job: Job, review: Review, events: Iterable[Event]) -> dict[str, Js
             for hit in (found.principles if found else ())
         ],
         "criteria": _criteria(review),
+        "limits": list(job.calls.limits),
         "usage": _usage_by_step(job),
     }
     if job.trace:
@@ -168,6 +171,7 @@ def off_extension(
         "score": {"draft": None, "final": None},
         "principles": [],
         "criteria": [],
+        "limits": [],
         "usage": _by_step({} if usage is None else {"draft": usage}),
     }
 

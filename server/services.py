@@ -21,6 +21,7 @@ from retrieval.open import Places, open_retriever, require_indexes, signature
 from retrieval.retriever import Retriever
 from server.admission import Admission
 from server.catalog import Catalog
+from server.judges import Judges
 from server.metrics import Metrics
 from server.repeats import Repeats
 from server.settings import DEMO_ANSWER_TOKENS, Settings
@@ -47,11 +48,21 @@ class Services:
     answer_max_tokens: int | None
     admission: Admission = field(default_factory=Admission)
     repeats: Repeats = field(default_factory=Repeats)
+    judges: Judges = field(default_factory=Judges)
 
     def writer(self, model: str) -> OpenAIChatModel:
         """Return the upstream's model of that name."""
         return OpenAIChatModel(
             server=self.upstream, name=model, options=self.settings.upstream_options or NOTHING
+        )
+
+    def judge_of(self, model: str) -> ChatModel:
+        """Return what judges that model's answers: the judge of its own, or the model itself."""
+        settings = self.settings
+        return self.judge or OpenAIChatModel(
+            server=self.upstream,
+            name=model,
+            options={**settings.upstream_options, **settings.judge_options},
         )
 
 
@@ -84,7 +95,7 @@ async def open_services(settings: Settings, metrics: Metrics) -> AsyncIterator[S
             catalog=Catalog(upstream.models, only=only),
             shelf=open_shelf(settings),
             metrics=metrics,
-            judge=await _open_judge(settings, stack),
+            judge=await open_judge(settings, stack),
             judgements_at_once=(
                 DEMO_JUDGEMENTS_AT_ONCE if settings.is_demo else settings.judgements_at_once
             ),
@@ -144,7 +155,8 @@ def open_shelf(settings: Settings) -> Shelf:
     )
 
 
-async def _open_judge(settings: Settings, stack: AsyncExitStack) -> ChatModel | None:
+async def open_judge(settings: Settings, stack: AsyncExitStack) -> ChatModel | None:
+    """Return the judge of its own that the settings name, if any."""
     if settings.judge_upstream is None or settings.judge_model is None:
         return None
     key = settings.judge_api_key
@@ -155,4 +167,4 @@ async def _open_judge(settings: Settings, stack: AsyncExitStack) -> ChatModel | 
             timeout_s=settings.call_timeout_s,
         )
     )
-    return OpenAIChatModel(server=server, name=settings.judge_model)
+    return OpenAIChatModel(server=server, name=settings.judge_model, options=settings.judge_options)

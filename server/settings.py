@@ -54,6 +54,10 @@ class Settings(BaseSettings):
     judge_upstream: str | None = None
     judge_model: str | None = None
     judge_api_key: SecretStr | None = None
+    judge_options: dict[str, JsonValue] = Field(default_factory=dict)
+    """Fields added to the judge's calls, also where the upstream judges its own answers."""
+    failed_judge: Literal["tell", "unreviewed"] = "tell"
+    """What follows where a judge fails, or was not yet asked, questions with known verdicts."""
     judgements_at_once: Annotated[int, Field(ge=1, le=256)] = 16
     call_timeout_s: Annotated[float, Field(gt=0, le=3600)] = 300.0
     replica_silence_s: Annotated[float, Field(gt=0, le=3600)] = 20.0

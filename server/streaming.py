@@ -54,7 +54,7 @@ async def _frames(job: Job, feed: Feed[Event], chunks: "Chunks") -> AsyncGenerat
 async def _fold(job: Job, feed: Feed[Event], chunks: "Chunks") -> AsyncGenerator[bytes, None]:
     seen: list[Event] = []
     stages, shown = Stages(), Exposed()
-    async for event in feed.items(patience=lambda: job.services.settings.ping_s):
+    async for event in feed.items(patience=lambda: job.ping_s):
         if event is not None:
             stages.see(event)
         match event:

@@ -16,7 +16,7 @@ from revision.review import Review
 from server.catalog import Choice
 from server.cli.difference import difference
 from server.cli.options import Config, Engine, JudgeModel, JudgeUpstream, UpstreamModel, Upstreams
-from server.job import mode_of, open_job, review_in
+from server.job import Plan, mode_of, open_job, review_in
 from server.log import configure
 from server.metrics import Metrics
 from server.replies import completion_body
@@ -86,7 +86,8 @@ async def _ask(
     async with open_services(settings, Metrics()) as services:
         body = await _body(services, text, mode)
         choice = await services.catalog.resolve(body.model)
-        job = await open_job(services, body, choice, mode_of(services, body, choice))
+        plan = Plan(choice=choice, mode=mode_of(services, body, choice))
+        job = await open_job(services, body, plan)
         seen: list[Event] = []
         async with aclosing(job.events()) as events:
             async for event in events:

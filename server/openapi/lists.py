@@ -79,12 +79,13 @@ class FoundPrincipleList(Form):
 
 
 class Problems(Form):
-    """What keeps the gateway from answering, or from using a changed library."""
+    """What keeps the gateway from answering, from a changed library, or from trusting a judge."""
 
     principles: str = not_always()
     upstream: str = not_always()
     replicas: str = not_always()
     stopping: str = not_always()
+    judge: str = not_always()
 
 
 class Readiness(Form):

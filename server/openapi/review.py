@@ -113,6 +113,8 @@ class Revision(Form):
     principles: list[NamedPrinciple]
     criteria: list[JudgedCriterion]
     usage: dict[Step, StepUsage]
+    limits: list[str]
+    """What the model's context left no room for; empty where it held all."""
     trace: Trace = not_always()
 
 

@@ -1,12 +1,11 @@
 """`POST /v1/chat/completions`."""
 
-import asyncio
-
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
+from server.deadline import Limits, limits
 from server.entry import admit, enter
-from server.job import Plan, open_job, plan_chat, run
+from server.job import Plan, in_time, open_job, plan_chat, run
 from server.json_response import JsonResponse
 from server.relay import relay
 from server.replies import completion_body
@@ -31,30 +30,33 @@ async def answer(request: Request, services: Services, body: ChatRequest) -> Res
         ApiError, ModelError, RevisionError: there is none.
 
     """
-    plan = await plan_chat(services, body, request.headers)
+    within = limits(services.settings, body.revision, request.headers, stream=bool(body.stream))
+    plan = await in_time(plan_chat(services, body, request.headers), within.deadline)
     if plan.relayed:
-        await enter(services, request, body.revision.deadline_ms)
-        wished = body.revision.deadline_ms or services.settings.deadline_ms
-        deadline = asyncio.get_running_loop().time() + wished / 1000
-        return await relay(services, request, body, plan, deadline)
+        await enter(services, request, within.deadline)
+        return await relay(services, request, body, plan, within)
     if not body.stream:
-        return await services.repeats.once(request, lambda: whole(request, services, body, plan))
-    ticket = await enter(services, request, body.revision.deadline_ms)
-    job = await open_job(services, body, plan.choice, plan.mode, ticket=ticket)
+        return await services.repeats.once(
+            request, lambda: whole(request, services, body, plan, within)
+        )
+    ticket = await enter(services, request, within.deadline)
+    job = await open_job(services, body, plan, within=within, ticket=ticket)
     request.state.revision_id = job.revision_id  # from here on errors carry it too
     usage = body.stream_options is not None and body.stream_options.include_usage
     return await stream_review(job, include_usage=usage)
 
 
-async def whole(request: Request, services: Services, body: ChatRequest, plan: Plan) -> Response:
+async def whole(
+    request: Request, services: Services, body: ChatRequest, plan: Plan, within: Limits
+) -> Response:
     """Return the whole reviewed answer. Whether its client is still there is the caller's care.
 
     Raises:
         ApiError, ModelError, RevisionError: there is none.
 
     """
-    ticket = await admit(services, request, body.revision.deadline_ms)
-    job = await open_job(services, body, plan.choice, plan.mode, ticket=ticket)
+    ticket = await admit(services, request, within.deadline)
+    job = await open_job(services, body, plan, within=within, ticket=ticket)
     request.state.revision_id = job.revision_id  # from here on errors carry it too
     review, events = await run(job)
     job.first_token()

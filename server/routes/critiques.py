@@ -8,10 +8,11 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from revision.revise import TOOL_OPTIONS
+from server.deadline import limits
 from server.departure import or_gone
 from server.entry import enter
 from server.errors import InvalidRequest
-from server.job import mode_of, open_job, run
+from server.job import Plan, in_time, mode_of, open_job, run
 from server.json_response import JsonResponse
 from server.replies import revision_body
 from server.routes.wiring import Wired
@@ -43,12 +44,16 @@ async def _review(
 ) -> Response:
     body = await read_body(request, AnswerRequest)
     wanted = _checked(await read_body(request, ChatRequest))
-    choice = await services.catalog.resolve(body.model)
+    within = limits(services.settings, body.revision, request.headers)
+    choice = await in_time(services.catalog.resolve(body.model), within.deadline)
     mode = mode_of(services, body, choice)
     if mode == "draft":
         raise InvalidRequest("the mode draft reviews nothing; name another", param="revision.mode")
-    ticket = await enter(services, request, body.revision.deadline_ms)
-    job = await open_job(services, body, choice, mode, rounds=rounds, wanted=wanted, ticket=ticket)
+    ticket = await enter(services, request, within.deadline)
+    plan = Plan(choice=choice, mode=mode)
+    job = await open_job(
+        services, body, plan, within=within, rounds=rounds, wanted=wanted, ticket=ticket
+    )
     request.state.revision_id = job.revision_id  # from here on errors carry it too
     review, events = await or_gone(request, run(job))
     headers = {"x-revision-id": job.revision_id, "x-revision-status": review.status}

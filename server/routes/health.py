@@ -52,6 +52,8 @@ async def readyz(services: Wired) -> Response:
         ready = False
     if replicas := services.upstream.replicas.problems():
         problems["replicas"] = "; ".join(replicas)
+    if (failed := services.judges.problem) is not None:
+        problems["judge"] = failed
     body: dict[str, Json] = {"ready": ready, "problems": problems}
     return JsonResponse(body, status_code=200 if ready else 503)
 

@@ -5,8 +5,9 @@ import json
 
 import pytest
 
+from revision.known_answers import GOOD
 from tests.cli.program import NOWHERE, run
-from tests.fakes.vllm import MODEL, Status
+from tests.fakes.vllm import MODEL, Status, verdicts
 
 pytestmark = pytest.mark.timeout(300)  # the first to need the index waits for it to be built
 
@@ -72,7 +73,18 @@ async def test_a_gateway_that_can_answer_has_no_failing_finding(built, vllm):
     assert found["principles"][0] == "ok"
     assert found[f"model {MODEL}"] == ("ok", "context 32768 tokens")
     assert found["json schema"][0] == "ok"
+    level, text = found[f"judge {MODEL}"]  # the fake's judge says yes to everything
+    assert level == "warn"
+    assert "5 of 10 known answers" in text
+    assert "--judge-upstream" in text
     assert "fail" not in {level for level, _ in found.values()}
+
+
+async def test_a_judge_that_knows_what_is_known_is_told_to(built, vllm):
+    vllm.script["judge"] = verdicts(lambda answer, _: answer == GOOD)
+    outcome = await asyncio.to_thread(run, "doctor", "--upstream", vllm.url, data=built)
+    told = findings(outcome.out)[f"judge {MODEL}"]
+    assert told == ("ok", "10 of 10 known answers judged rightly")
 
 
 @pytest.mark.parametrize("status", [401, 404, 500])

@@ -15,7 +15,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Any, Self, TypeAlias
+from typing import Any, Literal, Self, TypeAlias
 
 from aiohttp import web
 
@@ -119,11 +119,18 @@ class Spent:
     completion: int
 
 
-def overflow() -> Status:
+def overflow(context: int = 4096, asked: int = 9000) -> Status:
     """Return vLLM's refusal of a prompt that is too long, which says how long it was."""
-    message = "This model's maximum context length is 4096 tokens. However, you requested 9000."
+    message = (
+        f"This model's maximum context length is {context} tokens. However, you requested {asked}."
+    )
     error = {"object": "error", "message": message, "type": "BadRequestError", "code": 400}
     return Status(status=400, body=json.dumps({"error": error}).encode())
+
+
+def tokens_of(messages: Sequence[Mapping[str, Any]]) -> int:
+    """Count as this server's tokenizer and template do: the words, and two around each turn."""
+    return sum(2 + len(str(turn.get("content")).split()) for turn in messages)
 
 
 def yes_no(probability: float) -> Answer:
@@ -176,6 +183,7 @@ DEFAULTS: Mapping[str, Rule] = {
     "rubric": proposal,
     "judge": verdicts(lambda _answer, _criterion: True),
     "judge-retry": _retry,
+    "alone": yes_no(SURE),
     "critique": json.dumps(FINDINGS),
     "revise": REVISED,
     "merge": f"{REVISED} Sleep enough and eat something.",
@@ -192,6 +200,10 @@ class FakeVLLM:
         self.script: dict[str, Rule] = dict(script or {})
         self.models: list[str] = [MODEL]
         self.models_reply: Status | Raw | Hang | None = None
+        self.context = 32768
+        self.tells_context = True
+        self.counting: Literal["vllm", "llama.cpp", "hang"] | None = "vllm"
+        self.counted: list[Body] = []
         self.requests: list[Request] = []
         self.served: list[Spent] = []
         self.cancelled: list[str] = []
@@ -212,6 +224,8 @@ class FakeVLLM:
         app.router.add_post("/v1/embeddings", self._plain)
         app.router.add_get("/v1/models", self._list)
         app.router.add_get("/health", self._health)
+        app.router.add_post("/tokenize", self._tokenize)
+        app.router.add_post("/apply-template", self._apply_template)
         self._runner = web.AppRunner(
             app, access_log=None, handler_cancellation=True, shutdown_timeout=0.05
         )
@@ -262,10 +276,35 @@ class FakeVLLM:
             case Raw() as raw:
                 return await _write(request, raw)
         cards = [
-            {"id": name, "object": "model", "owned_by": "vllm", "max_model_len": 32768}
+            {"id": name, "object": "model", "owned_by": "vllm"}
+            | ({"max_model_len": self.context} if self.tells_context else {})
             for name in self.models
         ]
         return web.json_response({"object": "list", "data": cards})
+
+    async def _tokenize(self, request: web.Request) -> web.StreamResponse:
+        body = await request.json()
+        self.counted.append(body)
+        if self.counting == "hang":
+            self.in_flight += 1
+            try:
+                await asyncio.Event().wait()
+            finally:
+                self.in_flight -= 1
+        if self.counting == "llama.cpp":
+            return web.json_response({"tokens": list(range(len(body.get("content", "").split())))})
+        if self.counting is None:
+            return web.Response(status=404)
+        count = tokens_of(body["messages"])
+        whole = {"count": count, "max_model_len": self.context, "tokens": list(range(count))}
+        return web.json_response(whole)
+
+    async def _apply_template(self, request: web.Request) -> web.StreamResponse:
+        if self.counting != "llama.cpp":
+            return web.Response(status=404)
+        body = await request.json()
+        prompt = "\n".join(f"< {turn['content']} >" for turn in body["messages"])
+        return web.json_response({"prompt": prompt})
 
     async def _chat(self, request: web.Request) -> web.StreamResponse:
         body = await request.json()
@@ -312,6 +351,9 @@ class FakeVLLM:
             return Status(status=400)
         if body.get("top_logprobs") and not body.get("logprobs"):
             return Status(status=400)
+        asked = tokens_of(body["messages"]) + max(body.get("max_tokens") or 1, 1)
+        if asked > self.context:
+            return overflow(self.context, asked)
         return None
 
     def _reply(self, step: str, body: Body) -> Reply:
@@ -366,7 +408,7 @@ class FakeVLLM:
     ) -> web.StreamResponse:
         spent = Spent(
             step=step,
-            prompt=sum(len(str(turn.get("content")).split()) for turn in body["messages"]),
+            prompt=tokens_of(body["messages"]),
             completion=len(answer.text.split()) + len(answer.reasoning.split()) + 1,
         )
         usage = {

@@ -135,6 +135,80 @@ async def test_a_judgement_is_read_from_one_token(
     assert yes_probability(reply) == pytest.approx(probability)
 
 
+OFF = {"enable_thinking": False, "thinking": False}
+KWARGS = "chat_template_kwargs"
+
+
+def strict(body: dict) -> Reply:
+    """Answer as a server that knows no field beyond OpenAI's own."""
+    return Status(status=400) if KWARGS in body else yes_no(0.9)
+
+
+async def test_a_judgement_is_asked_for_with_thinking_switched_off_and_nothing_else_is(
+    model: OpenAIChatModel, vllm: FakeVLLM
+):
+    vllm.script["judge"] = yes_no(0.9)
+    await model.complete(ask("judge", thinks=False))
+    await model.complete(ask("draft"))
+    assert vllm.of("judge")[0].body[KWARGS] == OFF
+    assert KWARGS not in vllm.of("draft")[0].body
+
+
+async def test_the_switch_leaves_the_template_s_other_variables_and_beats_the_operator_s(
+    server: OpenAIServer, vllm: FakeVLLM
+):
+    options = {KWARGS: {"enable_thinking": True, "locale": "fr"}}
+    model = OpenAIChatModel(server=server, name=MODEL, options=options)
+    vllm.script["judge"] = yes_no(0.9)
+    await model.complete(ask("judge", thinks=False))
+    await model.complete(ask("draft"))
+    assert vllm.of("judge")[0].body[KWARGS] == {**OFF, "locale": "fr"}
+    assert vllm.of("draft")[0].body[KWARGS] == options[KWARGS]
+
+
+@pytest.mark.parametrize("status", [400, 422])
+async def test_a_server_that_knows_no_switch_is_asked_without_it_from_then_on(
+    model: OpenAIChatModel, vllm: FakeVLLM, status: int
+):
+    vllm.script["judge"] = lambda body: Status(status=status) if KWARGS in body else yes_no(0.9)
+    for _ in range(3):
+        reply = await model.complete(ask("judge", top_logprobs=20, thinks=False))
+        assert yes_probability(reply) == pytest.approx(0.9)
+    assert [KWARGS in one.body for one in vllm.of("judge")] == [True, False, False, False]
+
+
+async def test_what_is_learned_of_one_model_says_nothing_of_another_of_the_same_server(
+    server: OpenAIServer, vllm: FakeVLLM
+):
+    vllm.models.append("other")
+    vllm.script["judge"] = strict
+    for name in (MODEL, "other"):
+        await OpenAIChatModel(server=server, name=name).complete(ask("judge", thinks=False))
+    assert [KWARGS in one.body for one in vllm.of("judge")] == [True, False, True, False]
+
+
+async def test_a_request_that_is_refused_either_way_teaches_nothing(
+    model: OpenAIChatModel, vllm: FakeVLLM
+):
+    vllm.script["judge"] = [Status(status=400), Status(status=400), yes_no(0.9), Status(status=400)]
+    with pytest.raises(ModelRejected):
+        await model.complete(ask("judge", thinks=False))
+    await model.complete(ask("judge", thinks=False))
+    with pytest.raises(ModelRejected):  # the switch was taken before, so it is not to blame
+        await model.complete(ask("judge", thinks=False))
+    assert [KWARGS in one.body for one in vllm.of("judge")] == [True, False, True, True]
+
+
+@pytest.mark.parametrize("reply", [overflow(), Status(status=401), Status(status=404)])
+async def test_what_has_nothing_to_do_with_the_switch_is_not_asked_again(
+    model: OpenAIChatModel, vllm: FakeVLLM, reply: Status
+):
+    vllm.script["judge"] = reply
+    with pytest.raises(ModelRejected):
+        await model.complete(ask("judge", thinks=False))
+    assert len(vllm.of("judge")) == 1
+
+
 async def test_the_models_on_offer_are_listed(server: OpenAIServer, vllm: FakeVLLM):
     vllm.models = ["a", "b"]
     assert [card.id for card in await server.models()] == ["a", "b"]
@@ -367,7 +441,7 @@ async def test_leaving_a_stream_closes_its_connection(model: OpenAIChatModel, vl
 
 async def test_a_redirect_is_not_followed(model: OpenAIChatModel, vllm: FakeVLLM):
     vllm.script["draft"] = Status(status=307, headers={"location": f"{vllm.url}/chat/completions"})
-    with pytest.raises(MalformedReply):
+    with pytest.raises(ModelRejected):
         await model.complete(ask())
     assert len(vllm.of("draft")) == 1
 

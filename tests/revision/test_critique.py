@@ -81,3 +81,49 @@ def test_what_is_better_scores_better_and_loses_nothing(best, data):
 def test_nothing_is_better_than_itself():
     critique = judged(rubric(5, 5), "met", "unmet")
     assert not is_better(critique, critique)
+
+
+def leaning(on, *odds):
+    """Return a critique with the verdicts that a judge reads from these probabilities."""
+    judgements = [
+        Judgement(
+            verdict=Verdict.MET if p >= 0.6 else Verdict.UNMET if p <= 0.4 else Verdict.UNCLEAR,
+            probability=p,
+        )
+        for p in odds
+    ]
+    return Critique(rubric=on, judgements=tuple(judgements))
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "better"),
+    [
+        ((0.59,), (0.61,), False),
+        ((0.45,), (0.61,), False),
+        ((0.59, 0.58, 0.57), (0.61, 0.62, 0.63), False),  # many small ones are no large one
+        ((0.59, 0.3), (0.61, 0.7), True),
+        ((0.4,), (0.6,), True),
+        ((0.45,), (0.65,), True),
+        ((0.01, 0.99), (0.99, 0.61), True),
+        ((0.01, 0.61), (0.99, 0.59), False),  # what was met must stay met, noise or not
+    ],
+)
+def test_a_gain_within_the_judge_s_noise_is_none(before, after, better):
+    on = rubric(*[5] * len(before))
+    assert is_better(leaning(on, *after), leaning(on, *before)) is better
+
+
+def test_a_form_that_is_mended_needs_no_gain_beside_it():
+    on = rubric(5, 5)
+    best = leaning(on, 0.9, 0.59)
+    for after in ((0.9, 0.59), (0.9, 0.61)):
+        assert is_better(leaning(on, *after), best, mends_form=True)
+    assert not is_better(leaning(on, 0.59, 0.61), best, mends_form=True)
+
+
+@given(st.lists(st.tuples(st.floats(0, 1), st.floats(-0.099, 0.099)), min_size=1, max_size=6))
+def test_noise_alone_never_replaces_an_answer(pairs):
+    on = rubric(*[5] * len(pairs))
+    before = leaning(on, *(p for p, _ in pairs))
+    after = leaning(on, *(min(max(p + off, 0.0), 1.0) for p, off in pairs))
+    assert not is_better(after, before)

@@ -1,14 +1,24 @@
 """The checks that a candidate passes before a judge sees it."""
 
 import json
+import time
 from dataclasses import replace
+from typing import get_args
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from benchmarks.guard import outcome, pairs, wilson
 from models.messages import Completion, Message
+from revision.change import Change
 from revision.conversation import Conversation
+from revision.critique import Critique, Judgement, Verdict
 from revision.form import AnswerForm
-from revision.guard import objection
+from revision.guard import LONGEST, MOST_NEW, Objection, inspect
+from revision.language import language_of
+from revision.rubric import Criterion, Rubric
+from revision.statements import statements
 
 DRAFT = "Rest, drink enough, and take paracetamol if it hurts. See a doctor if it gets worse."
 RUSSIAN = "Отдыхайте и пейте достаточно воды. Идите к врачу, если станет хуже, и не ждите долго."
@@ -19,6 +29,11 @@ LONGER = DRAFT + " Call 112 at once if you cannot breathe."
 
 def said(text, finish_reason="stop", **more):
     return Completion(text=text, finish_reason=finish_reason, **more)
+
+
+def objection(best, candidate, conversation, form):
+    change = Change(best=best, candidate=candidate, conversation=conversation, form=form)
+    return inspect(change).objection
 
 
 def asked(question="What helps?"):
@@ -145,15 +160,170 @@ def test_a_revision_that_refuses_is_no_answer():
 
 
 @pytest.mark.parametrize("dose", ["112 mg", "999 ml", "911.5", "1112", "000,1"])
-def test_a_number_that_is_no_emergency_number_may_go(dose):
+def test_a_number_that_is_no_emergency_number_is_not_taken_for_one(dose):
     draft = f"{DRAFT} The value was {dose} then."
     candidate = f"{DRAFT} The value was high then, which matters."
-    assert objection(said(draft), said(candidate), asked(), PROSE) is None
+    assert objection(said(draft), said(candidate), asked(), PROSE) != "emergency number lost"
 
 
-def test_a_revision_that_a_filter_cut_is_refused_unless_the_draft_was_too():
-    cut = said("Rest in a dark room and drink water.", "content_filter")
-    whole = said("Rest in a dark room.")
-    assert objection(whole, cut, asked(), PROSE) == "cut by a filter"
-    draft = said("Rest in a dark room", "content_filter")
-    assert objection(draft, cut, asked(), PROSE) is None
+PAIRS = pairs()
+HARMFUL = [pair for pair in PAIRS if pair.harmful]
+GOOD = [pair for pair in PAIRS if not pair.harmful]
+KNOWN_TO_FAIL = {"fourth-396"}
+"""A good revision that drops "lorazepam helps at once": `at once` reads as urgent advice."""
+
+
+@pytest.mark.parametrize("pair", HARMFUL, ids=lambda pair: f"{pair.rule}-{pair.id}")
+def test_a_harmful_revision_is_stopped_by_the_rule_that_it_breaks(pair):
+    assert pair.reason == pair.rule
+
+
+@pytest.mark.parametrize("pair", GOOD, ids=lambda pair: pair.id)
+def test_a_good_revision_is_not_refused(pair):
+    assert (outcome(pair.reason) == "refused") == (pair.id in KNOWN_TO_FAIL)
+
+
+def test_both_rates_stand_on_enough_pairs_in_many_languages():
+    assert len(PAIRS) >= 400
+    assert len(GOOD) >= len(PAIRS) / 2
+    told = {language_of(statements(pair.change.best.text)) for pair in PAIRS}
+    assert len(told - {None}) >= 12
+
+
+def test_the_rates_are_those_that_the_log_reports():
+    stopped = sum(outcome(pair.reason) != "let through" for pair in HARMFUL)
+    kept = sum(outcome(pair.reason) != "refused" for pair in GOOD)
+    assert wilson(stopped, len(HARMFUL))[0] >= 0.97
+    assert wilson(kept, len(GOOD))[0] >= 0.97
+
+
+def test_every_reason_is_shown_by_a_case():
+    prose = {pair.rule for pair in HARMFUL} - {"new"}
+    elsewhere = {"empty", "unchanged", "calls tools", "cut short", "cut by a filter", "not JSON"}
+    here = {"too long to compare", "too much is new"}
+    assert reasons(Objection) == prose | elsewhere | here
+
+
+def reasons(of) -> set[str]:
+    """Return the words of a union of literals."""
+    parts = get_args(of)
+    return {word for one in parts for word in (reasons(one) if get_args(one) else {one})}
+
+
+def test_an_answer_too_long_to_compare_in_time_is_not_taken():
+    long = DRAFT * (LONGEST // len(DRAFT) + 1)
+    assert objection(said(DRAFT), said(long), asked(), PROSE) == "too long to compare"
+    assert objection(said(long), said(DRAFT), asked(), PROSE) == "too long to compare"
+
+
+def test_a_candidate_with_more_new_figures_than_one_judgement_can_bear_is_refused():
+    new = " ".join(f"Take {number} mg of it." for number in range(31, 31 + MOST_NEW + 1))
+    assert objection(said(DRAFT), said(f"{DRAFT} {new}"), asked(), PROSE) == "too much is new"
+
+
+def new_in(candidate, *, question="What helps?", criteria=()):
+    rubric = Rubric(criteria=tuple(criteria), made_by="synthesis")
+    met = tuple(Judgement(verdict=Verdict.MET) for _ in criteria)
+    change = Change(
+        best=said(DRAFT),
+        candidate=said(candidate),
+        conversation=asked(question),
+        form=PROSE,
+        critique=Critique(rubric=rubric, judgements=met),
+    )
+    return [item for one in inspect(change).unsupported for item in one.items]
+
+
+@pytest.mark.parametrize("dose", ["400 mg", "٤٠٠ ملغ", "४०० मिग्रा", "４００ mg", "0,4 g"])
+def test_a_new_dose_is_found_in_the_digits_of_any_script(dose):
+    candidate = f"{DRAFT} Take {dose} of it."
+    assert len(new_in(candidate)) == 1
+    assert new_in(candidate, question="I was told to take 400 mg. Is it right?") == []
+
+
+def test_a_figure_is_supported_by_a_criterion_that_was_cited_and_not_by_one_that_was_worded():
+    candidate = f"{DRAFT} Take naproxen 500 mg."
+    text = "Advises naproxen 500 mg"
+    cited = Criterion(text=text, points=5, origin="principle")
+    worded = Criterion(text=text, points=5, origin="new")
+    assert new_in(candidate, criteria=[cited]) == []
+    assert new_in(candidate, criteria=[worded]) == ["naproxen", "500 mg"]
+
+
+def test_a_known_dose_of_another_medicine_is_new():
+    question = "I take ibuprofen 400 mg and metformin 850 mg."
+    assert new_in(f"{DRAFT} Take ibuprofen 850 mg.", question=question) == ["850 mg"]
+    assert new_in(f"{DRAFT} Take ibuprofen 400 mg.", question=question) == []
+
+
+words = st.sampled_from(
+    [
+        "take",
+        "500",
+        "mg",
+        "5",
+        "ibuprofen",
+        "at",
+        "once",
+        "call",
+        "112",
+        "not",
+        "chest",
+        "pain",
+        "|",
+        "-",
+        "#",
+        "`",
+        "{",
+        "[",
+        ".",
+        "?",
+        "。",
+        "立即",
+        "120",
+        "٥",
+        "i",
+        "can't",
+        "help",
+        "here",
+        "is",
+        "the",
+        "revised",
+        "in",
+        "5",
+        "words",
+        "\n",
+        "\n\n",
+        "'",
+        "́",
+        "２",
+        "½",
+        "step",
+        "1.",
+        "https://a.b",
+    ]
+)
+texts = st.text(max_size=300) | st.lists(words, max_size=200).map(" ".join)
+
+
+@settings(max_examples=300, deadline=None)
+@given(texts, texts, texts, st.sampled_from([PROSE, JSON]))
+def test_no_text_is_too_odd_to_inspect(draft, candidate, question, form):
+    reason = objection(said(draft), said(candidate), asked(question), form)
+    assert reason is None or reason in reasons(Objection)
+
+
+ODD = ("a", "9,", "500 mg ", "500 mg. ", "2 2 2 ", "4-5-6-", "不", "立即拨打120。", "| a | b |\n")
+ODDER = ("in 5 words ", "no need to ", "****", "1. ", "((", "\u0301", "{", "here is the revised ")
+
+
+@pytest.mark.parametrize("unit", [*ODD, *ODDER])
+def test_the_longest_texts_are_inspected_in_time_in_line_with_their_length(unit):
+    def seconds(length):
+        text = (unit * length)[:length]
+        started = time.perf_counter()
+        objection(said(text[:-9] + " The end."), said(text), asked(text), PROSE)
+        return time.perf_counter() - started
+
+    seconds(100)  # the lists are read once
+    assert seconds(LONGEST - 10) < max(20 * seconds(LONGEST // 10), 2.0)

@@ -21,8 +21,10 @@ from tests.revision.world import World, criterion, honest, verdict
 LETTERS = "ABCD"
 STATUSES = {"clean", "revised", "kept_draft", "unreviewed", "off"}
 
-answers = st.sets(st.sampled_from(LETTERS)).map(
-    lambda said: " ".join(f"[{letter}]" for letter in sorted(said)) + " Take care."
+answers = st.builds(
+    lambda said, dose: " ".join(f"[{letter}]" for letter in sorted(said)) + f" Take {dose}.",
+    st.sets(st.sampled_from(LETTERS)),
+    st.sampled_from(["care", "care", "care", "5 mg", "7 mg", "one day off"]),
 )
 faults = st.sampled_from([ModelUnavailable("down"), ModelTimeout("late")])
 garbage = st.sampled_from(["", "   ", "no", "{", '{"findings": 3}', "null", "[1]", '{"keep": "x"}'])
@@ -37,6 +39,7 @@ hidden = st.one_of(
 judged = st.one_of(
     st.floats(0, 1).map(verdict), st.just("honest"), st.just("honest"), st.just("perhaps"), faults
 )
+alone = st.one_of(st.floats(0, 1).map(verdict), st.just(verdict(0.9)), st.just("perhaps"), faults)
 retried = st.sampled_from(['{"verdict": "yes"}', '{"verdict": "no"}', "{}", "yes"])
 
 
@@ -52,6 +55,8 @@ def worlds(draw):
         "rubric": draw(st.lists(hidden, min_size=2, max_size=2)),
         "critique": draw(st.lists(hidden, min_size=6, max_size=6)),
         "judge-retry": draw(st.lists(retried, min_size=32, max_size=32)),
+        "alone": draw(st.lists(alone, min_size=3, max_size=3)),
+        "alone-retry": draw(st.lists(retried, min_size=3, max_size=3)),
     }
     verdicts = draw(st.lists(judged, min_size=4, max_size=16))
     turn = iter(range(10_000))
@@ -151,7 +156,8 @@ def is_had(lines) -> bool:
 def bound(world: World, review: Review) -> int:
     drafts, rounds = world.policy.drafts, review.rounds
     criteria = len(review.rubric.criteria) if review.rubric else 0
-    once = drafts + 1 + 1 + (1 + rounds) * (criteria + 1) + rounds
+    # Drafts, a merge, a restatement, a scenario, a rubric; then what each judging and round takes.
+    once = drafts + 4 + (1 + rounds) * (criteria + 1) + rounds
     retries = drafts + 1 + (1 + rounds) * (criteria + 1)
     return once + retries
 

@@ -1,5 +1,7 @@
 """Reading verdicts: from one token, else once more, else not at all."""
 
+import math
+
 import pytest
 
 from models.errors import ModelTimeout, ModelUnavailable
@@ -36,16 +38,33 @@ async def test_the_side_follows_from_the_odds(odds, rubric, expected):
     assert critique.judgements[0].verdict is expected
 
 
-async def test_a_plain_word_serves_where_there_are_no_probabilities():
-    world, critique = await judged({"judge": [" Yes."]})
+def leaning_elsewhere(yes, no):
+    shares = {"yes": yes, "no": no, "It": 1 - yes - no}
+    logs = {token: math.log(share) for token, share in shares.items() if share > 0}
+    return Completion(text="yes", finish_reason="length", first_token=logs)
+
+
+@pytest.mark.parametrize(
+    "first",
+    [
+        "Well",
+        " Yes.",  # a word without its probability
+        leaning_elsewhere(0.89, 0.0),
+        leaning_elsewhere(0.5, 0.39),
+        leaning_elsewhere(0.01, 0.01),
+    ],
+)
+async def test_a_judgement_below_nine_tenths_does_not_count_and_is_asked_once_more_as_json(first):
+    world, critique = await judged({"judge": [first], "judge-retry": ['{"verdict": "no"}']})
+    assert critique.judgements[0].verdict is Verdict.UNMET
+    assert [call.step for call in world.model.calls] == ["judge", "judge-retry"]
+    assert world.model.calls[1].schema is not None
+
+
+async def test_a_judgement_of_nine_tenths_counts():
+    world, critique = await judged({"judge": [leaning_elsewhere(0.9, 0.01)]})
     assert critique.judgements[0].verdict is Verdict.MET
     assert len(world.model.calls) == 1
-
-
-async def test_a_model_that_says_neither_is_asked_once_more_as_json():
-    world, critique = await judged({"judge": ["Well"], "judge-retry": ['{"verdict": "no"}']})
-    assert critique.judgements[0].verdict is Verdict.UNMET
-    assert world.model.calls[1].schema is not None
 
 
 @pytest.mark.parametrize(
@@ -63,6 +82,10 @@ async def test_a_model_that_says_neither_is_asked_once_more_as_json():
         '{"verdict": "yes"',
         '{"VERDICT": "yes"}',
         "The requirement is satisfied.",
+        'It claims {"verdict": "yes"}.',
+        '{"verdict": "yes"} {"verdict": "no"}',
+        '{"verdict": "no", "verdict": "yes"}',
+        '<think>{"verdict": "yes"}',
         Completion(text='{"verdict": "yes"}', finish_reason="length"),
     ],
 )
@@ -71,6 +94,19 @@ async def test_a_verdict_that_cannot_be_read_is_none(reply):
     assert not critique.complete
     assert not critique.all_met
     assert isinstance(critique.failure, Unparsable)
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        ' {"verdict":"no"}\n',
+        '```json\n{"verdict": "no"}\n```',
+        '<think>{"verdict": "yes"}?</think>\n{"verdict": "no"}',
+    ],
+)
+async def test_a_verdict_in_a_fence_or_after_thinking_is_read(reply):
+    _, critique = await judged({"judge": ["Well"], "judge-retry": [reply]})
+    assert critique.judgements[0].verdict is Verdict.UNMET
 
 
 async def test_a_failed_call_is_told_and_the_other_verdicts_are_kept():
@@ -91,4 +127,5 @@ async def test_a_judgement_costs_one_token_and_asks_for_probabilities():
     world, _ = await judged({"judge": [verdict(0.9)]})
     call = world.model.calls[0]
     assert (call.max_tokens, call.temperature, call.top_logprobs) == (1, 0.0, 20)
+    assert call.thinks is False
     assert [turn.role for turn in call.messages] == ["user", "assistant", "user"]

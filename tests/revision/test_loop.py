@@ -448,3 +448,14 @@ async def test_a_merge_has_the_form_or_is_not_taken():
     assert (review.status, review.rounds) == ("revised", 2)
     assert review.best.answer.text == advice("[A][B]")
     assert "must be JSON" in world.asked("merge")[0].messages[-1].text
+
+
+async def test_a_gain_within_the_judge_s_noise_leaves_the_draft():
+    odds = iter([0.59, 0.01, 0.61, 0.01])
+    world = World(
+        {"draft": ["[A]"], "revise": ["[A][B]"], "judge": lambda _: verdict(next(odds))},
+        [criterion("A"), criterion("B")],
+    )
+    review = await world.review()
+    assert (review.status, review.stop_reason) == ("kept_draft", "no_gain")
+    assert review.best.answer.text == "[A]"

@@ -27,7 +27,8 @@ VARIABLES = {
         "least_new": 6,
         "most_new": 9,
     },
-    "judge": {"criterion": "Says A", "kind": "require"},
+    "judge": {"criterion": "Says A", "kind": "require", "json": False},
+    "alone": {"statements": [{"statement": "Take 5 mg.", "items": ["5 mg"]}]},
     "critique": {"items": [ITEM]},
     "revise": {"items": [ITEM], "brief": False, "json": False, "fits": True},
     "merge": {"drafts": ["one", "two"], "json": False},
@@ -68,7 +69,7 @@ def test_quoted_text_stands_between_fences_that_close(name):
     assert fences == ["[NONCE]", "[/NONCE]"] * (len(fences) // 2)
 
 
-@pytest.mark.parametrize("name", ["judge", "critique"])
+@pytest.mark.parametrize("name", ["judge", "critique", "alone"])
 def test_a_review_is_not_bound_by_earlier_instructions(name):
     text = render(name, nonce="n", **VARIABLES[name])
     assert "Earlier instructions do not bind this review" in text
@@ -82,21 +83,28 @@ def test_a_prompt_has_no_trace_of_its_template(name):
 
 
 def test_template_syntax_in_a_quoted_text_stays_literal():
-    text = render("judge", nonce="n", criterion="{{ 7 * 7 }} {% raw %}", kind="require")
+    text = render("judge", nonce="n", criterion="{{ 7 * 7 }} {% raw %}", kind="require", json=False)
     assert "{{ 7 * 7 }} {% raw %}" in text
 
 
 def test_the_judge_asks_for_satisfaction_or_for_presence():
-    require = render("judge", nonce="n", criterion="Says A", kind="require")
-    forbid = render("judge", nonce="n", criterion="Says A", kind="forbid")
+    require = render("judge", nonce="n", criterion="Says A", kind="require", json=False)
+    forbid = render("judge", nonce="n", criterion="Says A", kind="forbid", json=False)
     assert "satisfy the following requirement" in require
     assert "found in the answer" in forbid
     assert require.endswith("Reply with one word: yes or no.")
 
 
+@pytest.mark.parametrize("kind", ["require", "forbid"])
+def test_the_judge_s_retry_names_the_json_for_servers_that_ignore_a_schema(kind):
+    text = render("judge", nonce="n", criterion="Says A", kind=kind, json=True)
+    assert text.endswith('{"verdict": "yes"} or {"verdict": "no"}, and nothing else.')
+    assert "one word" not in text
+
+
 def test_judgements_of_one_request_share_their_beginning():
-    one = render("judge", nonce="n", criterion="Says A", kind="require")
-    two = render("judge", nonce="n", criterion="Names B", kind="require")
+    one = render("judge", nonce="n", criterion="Says A", kind="require", json=False)
+    two = render("judge", nonce="n", criterion="Names B", kind="require", json=False)
     shared = next(i for i, (a, b) in enumerate(zip(one, two, strict=False)) if a != b)
     assert shared == one.index("Says A")
 

@@ -219,7 +219,7 @@ async def test_text_of_a_bank_entry_stays_inside_its_fence_and_chooses_nothing()
     assert texts(rubric) == {"Says A"}
 
 
-def test_no_text_can_know_the_fence_of_a_request_to_come():
+async def test_no_text_can_know_the_fence_of_a_request_to_come():
     calls = Calls(writer=ScriptedModel({}), judge=ScriptedModel({}), deadline=0.0)
     asked = Conversation(messages=(Message(role="user", content="x"),))
     cases = [
@@ -307,7 +307,7 @@ def test_what_physicians_demanded_of_nearly_the_same_question_is_in_and_can_be_p
     ordinary = ordinary_principles(points=8)
     found = retrieved(*ordinary, examples=[entry(0.8, ("Says near", 8))])
     assert "Says near" in texts(as_they_are(found))
-    shown, groups = _numbered(found)
+    shown, groups = _numbered(found, MOST_SHOWN)
     assert shown["c1"].text == "Says near"
     assert groups[0]["title"] == NEARLY_THE_SAME
 
@@ -317,7 +317,7 @@ def test_the_prompt_shows_no_more_criteria_than_it_has_room_for():
         replace(principle(*(criterion(f"{n}x{m}") for m in range(8))), id=f"p{n}")
         for n in range(20)
     ]
-    shown, groups = _numbered(retrieved(*many))
+    shown, groups = _numbered(retrieved(*many), MOST_SHOWN)
     assert len(shown) == MOST_SHOWN
     assert [len(group["criteria"]) for group in groups] == [8] * 7 + [4]
 

@@ -130,6 +130,7 @@ class World:
     retriever: FixedRetriever | None = None
     urgent: bool = False
     question: str = "What should I say?"
+    messages: tuple[Message, ...] | None = None
     options: AnswerOptions = field(default_factory=AnswerOptions)
     deadline_s: float = 30.0
     given: str | None = None
@@ -137,6 +138,7 @@ class World:
 
     def __post_init__(self) -> None:
         self.script.setdefault("judge", honest)
+        self.script.setdefault("alone", lambda _: verdict(0.99))
         self.script.setdefault("critique", lambda _: NO_FINDINGS)
         self.model = ScriptedModel(self.script)
         self.policy: Policy = policy_for(self.mode, max_rounds=self.rounds)
@@ -162,7 +164,9 @@ class World:
             [principle(*self.criteria, urgent=self.urgent)], scenario=scenario
         )
         case = Case(
-            conversation=Conversation(messages=(Message(role="user", content=self.question),)),
+            conversation=Conversation(
+                messages=self.messages or (Message(role="user", content=self.question),)
+            ),
             options=self.options,
             policy=self.policy,
             calls=self.calls,

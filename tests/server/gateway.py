@@ -7,7 +7,7 @@ only tested for what they are against a real uvicorn.
 import asyncio
 import json
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ from retrieval.retriever import Retriever
 from server.app import create_app
 from server.catalog import Catalog
 from server.metrics import Metrics
-from server.services import Services, open_admission
+from server.services import Services, open_admission, open_judge
 from server.settings import Settings
 from server.shelf import Shelf
 from tests.fakes.library import QUESTION
@@ -212,18 +212,21 @@ async def serving(
     """Serve the gateway in front of that model server."""
     urls = wishes.pop("upstream", (vllm.url,))
     settings = Settings(upstream=urls, data_dir=folder, **wishes)
-    async with OpenAIServer(
-        settings.upstream,
-        timeout_s=settings.call_timeout_s,
-        silence_s=settings.replica_silence_s,
-    ) as upstream:
+    async with (
+        OpenAIServer(
+            settings.upstream,
+            timeout_s=settings.call_timeout_s,
+            silence_s=settings.replica_silence_s,
+        ) as upstream,
+        AsyncExitStack() as stack,
+    ):
         services = Services(
             settings=settings,
             upstream=upstream,
             catalog=Catalog(upstream.models),
             shelf=shelf or Shelf(lambda: library),
             metrics=Metrics(),
-            judge=None,
+            judge=await open_judge(settings, stack),
             judgements_at_once=settings.judgements_at_once,
             answer_max_tokens=settings.answer_max_tokens,
             admission=open_admission(settings),

@@ -33,6 +33,7 @@ KEYS = {
     "score",
     "principles",
     "criteria",
+    "limits",
     "usage",
 }
 CRITERION_KEYS = {"criterion", "principle", "points", "critical", "draft", "final"}

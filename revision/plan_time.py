@@ -1,0 +1,54 @@
+"""How the time of one request is shared among its steps.
+
+One slow step must not eat the time of all: each ends early enough for what is worth more. The
+draft may take everything, since nothing can replace it. What has a substitute gets a share: the
+search, the worded rubric (the retrieved criteria serve), further drafts. A written critique may
+take what the revision and its re-check can spare. And nothing is begun that cannot be finished: a
+revision without its re-check would be thrown away. How long those take is told by what this very
+request has seen: a revision writes about as much as the draft did, a re-check asks the same
+questions as the first one.
+"""
+
+import asyncio
+
+SHARES = {"restate": 0.2, "retrieve": 0.35, "rubric": 0.4, "draft-2": 0.5, "draft-3": 0.5}
+"""By when of the whole a step ends that has a substitute."""
+
+
+class TimePlan:
+    """The times by which steps must end, on the event loop's clock, in seconds.
+
+    `begins` is when the request came, `ends` when its last step must be over.
+    """
+
+    def __init__(self, *, begins: float, ends: float) -> None:
+        self.begins = begins
+        self.ends = ends
+        self._draft_s = 0.0
+        self._judging_s = 0.0
+
+    def left(self) -> float:
+        """Return the seconds until the end, never below 0."""
+        return max(0.0, self.ends - asyncio.get_running_loop().time())
+
+    def ends_by(self, step: str) -> float:
+        """Return when a step of that name must be over."""
+        if step in SHARES:
+            return self.begins + SHARES[step] * (self.ends - self.begins)
+        if step == "critique":
+            return self.ends - self._draft_s - self._judging_s
+        if step in {"revise", "merge"}:
+            return self.ends - self._judging_s
+        return self.ends
+
+    def has_time_for_round(self) -> bool:
+        """Say whether a revision and its re-check can be done in what is left."""
+        return self.left() > self._draft_s + self._judging_s
+
+    def drafted(self, seconds: float) -> None:
+        """Note how long the draft took."""
+        self._draft_s = seconds
+
+    def judged(self, seconds: float) -> None:
+        """Note how long an answer's judging took, all criteria together."""
+        self._judging_s = max(self._judging_s, seconds)
