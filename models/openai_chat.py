@@ -62,8 +62,8 @@ class OpenAIChatModel:
         body = self._body(call) | {"stream": True, "stream_options": {"include_usage": True}}
         assembly = Assembly()
         try:
-            async with self.server.open(body, call) as response:
-                async for frame in sse.frames(response.content.iter_any()):
+            async with self.server.open(body, call) as reply:
+                async for frame in sse.frames(reply.body):
                     data = sse.data_of(frame)
                     if data == sse.DONE:
                         break
@@ -81,8 +81,8 @@ class OpenAIChatModel:
     @asynccontextmanager
     async def relay(self, body: Mapping[str, Json], call: Call) -> AsyncIterator[Relayed]:
         """Send the client's own request and hand the answer's bytes on as they come."""
-        async with self.server.open({**self.options, **body, "model": self.name}, call) as response:
-            yield Relayed(content_type=response.content_type, body=response.content.iter_any())
+        async with self.server.open({**self.options, **body, "model": self.name}, call) as reply:
+            yield Relayed(content_type=reply.content_type, body=reply.body)
 
     async def _at_once(self, body: Mapping[str, Json], call: Call) -> bytes:
         """Return a reply without thinking, or as it comes where the server has no such switch.

@@ -63,17 +63,21 @@ def refusal(status: int, headers: Mapping[str, str], body: bytes) -> ModelError:
     return ModelRejected(f"the model server refused the request (HTTP {status})", status=status)
 
 
+class Refused(ModelUnavailable):
+    """There was no connection at all: the call cannot have begun."""
+
+
 @contextmanager
 def translated() -> Iterator[None]:
     """Turn what the transport raises inside the block into a `ModelError`."""
     try:
         yield
     except aiohttp.ConnectionTimeoutError:  # a TimeoutError too, but of a host that is down
-        raise ModelUnavailable("the model server cannot be reached") from None
+        raise Refused("the model server cannot be reached") from None
     except TimeoutError:
         raise ModelTimeout("the model server did not answer in time") from None
     except aiohttp.ClientConnectorError:
-        raise ModelUnavailable("the model server cannot be reached") from None
+        raise Refused("the model server cannot be reached") from None
     except (aiohttp.ClientError, ConnectionError) as error:
         kind = type(error).__name__
         raise ModelUnavailable(f"the connection to the model server broke ({kind})") from None

@@ -47,6 +47,7 @@ class Calls:
         writer: the model that drafts, words rubrics and revises.
         judge: the model that judges answers; often the same.
         deadline: a time of the event loop's clock, in seconds, after which nothing may run.
+        review_by: the time by which all but the draft must be over, where that is earlier.
         seed: the client's seed; each step derives its own from it.
         affinity: keeps the calls of one request on one replica.
         parallel: how many judgements may run at once.
@@ -61,6 +62,7 @@ class Calls:
         writer: ChatModel,
         judge: ChatModel,
         deadline: float,
+        review_by: float | None = None,
         seed: int | None = None,
         affinity: str = "",
         parallel: int = 16,
@@ -69,7 +71,11 @@ class Calls:
     ) -> None:
         self.records: list[CallRecord] = []
         self.deadline = deadline
-        self.time = TimePlan(begins=asyncio.get_running_loop().time(), ends=deadline)
+        self.time = TimePlan(
+            begins=asyncio.get_running_loop().time(),
+            ends=deadline if review_by is None else min(deadline, review_by),
+            draft_ends=deadline,
+        )
         self.room = room or Room(None, ())
         self._judge_room = judge_room or self.room
         self._writer = writer
@@ -80,7 +86,7 @@ class Calls:
         self._seeded: Counter[str] = Counter()
 
     def time_left(self) -> float:
-        """Return the seconds until the deadline, never below 0."""
+        """Return the seconds until the review must be over, never below 0."""
         return self.time.left()
 
     @property

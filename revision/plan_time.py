@@ -18,12 +18,14 @@ SHARES = {"restate": 0.2, "retrieve": 0.35, "rubric": 0.4, "draft-2": 0.5, "draf
 class TimePlan:
     """The times by which steps must end, on the event loop's clock, in seconds.
 
-    `begins` is when the request came, `ends` when its last step must be over.
+    `begins` is when the request came, `ends` when its last step must be over. The first draft may
+    take until `draft_ends`: late and unreviewed is more than nothing.
     """
 
-    def __init__(self, *, begins: float, ends: float) -> None:
+    def __init__(self, *, begins: float, ends: float, draft_ends: float | None = None) -> None:
         self.begins = begins
         self.ends = ends
+        self.draft_ends = ends if draft_ends is None else draft_ends
         self._draft_s = 0.0
         self._judging_s = 0.0
 
@@ -33,6 +35,8 @@ class TimePlan:
 
     def ends_by(self, step: str) -> float:
         """Return when a step of that name must be over."""
+        if step == "draft":
+            return self.draft_ends
         if step in SHARES:
             return self.begins + SHARES[step] * (self.ends - self.begins)
         if step == "critique":

@@ -39,17 +39,20 @@ PARTS = (chat, responses, passthrough, critiques, models, principles, health, do
 """Everything that is served, in the order of its documentation."""
 
 
-def create_app(settings: Settings, services: Services | None = None) -> FastAPI:
+def create_app(settings: Settings, services: Services | None = None) -> "Gateway":
     """Return the application. Services that are handed in stay their giver's to close."""
     metrics = services.metrics if services else Metrics()
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[Mapping[str, Services]]:
         if services is not None:
+            metrics.observe(services.admission, services.upstream.replicas)
             yield {"services": services}
             return
         async with open_services(settings, metrics) as opened:
             await _tell(opened)
+            app.services = opened
+            metrics.observe(opened.admission, opened.upstream.replicas)
             async with watching(opened):
                 yield {"services": opened}
 
@@ -81,6 +84,9 @@ def create_app(settings: Settings, services: Services | None = None) -> FastAPI:
 
 class Gateway(FastAPI):
     """FastAPI with our own layer around all of its, so that no answer escapes it."""
+
+    services: Services | None = None
+    """What the application has opened itself, once it is up."""
 
     def __init__(self, metrics: Metrics, **options: Any) -> None:  # noqa: ANN401  # FastAPI's own
         super().__init__(**options)

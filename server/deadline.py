@@ -1,10 +1,12 @@
 """When a request's answer must be on its way, and how long its stream may be silent.
 
-Three parties have a say, and the shortest one counts: the request (`deadline_ms`), the operator
-(the setting, where the request says nothing) and the client's own patience, which OpenAI's SDKs
-announce. An SDK that gives up asks again, and the whole loop runs twice for nobody; so the answer
-leaves a margin before that. Of a stream, patience bounds the silence and not the whole: SDKs wait
-so long for the next byte, or for the headers, which a stream sends within half a second.
+Three parties have a say: the request (`deadline_ms`), the operator (the setting, where the request
+says nothing) and the client's own patience, which OpenAI's SDKs announce. An SDK that gives up asks
+again, and the whole loop runs twice for nobody; so the review ends a margin before that. The draft
+does not: without one there is nothing to send, and an answer that is late for this attempt is in
+time for the retry that joins it (`server/repeats.py`). When a client gives up, the work ends. Of a
+stream, patience bounds the silence and not the whole: SDKs wait so long for the next byte, or for
+the headers, which a stream sends within half a second.
 """
 
 import asyncio
@@ -35,9 +37,13 @@ PINGS = 3
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """`deadline` is a time of the event loop's clock after which no step runs; `ping_s` seconds."""
+    """Times of the event loop's clock, and `ping_s` in seconds.
+
+    After `deadline` no step runs, after `review_by` none but the draft.
+    """
 
     deadline: float
+    review_by: float
     ping_s: float
 
 
@@ -50,14 +56,22 @@ def limits(
 ) -> Limits:
     """Return the limits of a request that has come just now."""
     seconds = (wishes.deadline_ms or settings.deadline_ms) / 1000
-    ping_s = settings.ping_s
+    review_s, ping_s = seconds, settings.ping_s
     patience = patience_of(headers) if headers is not None else None
     if patience is not None and stream:
         ping_s = min(ping_s, patience / PINGS)
     elif patience is not None:
-        seconds = min(seconds, patience - min(MOST_MARGIN_S, MARGIN * patience))
-    seconds -= min(MOST_SENDING_S, SENDING * seconds)
-    return Limits(deadline=asyncio.get_running_loop().time() + seconds, ping_s=ping_s)
+        review_s = min(seconds, patience - min(MOST_MARGIN_S, MARGIN * patience))
+    now = asyncio.get_running_loop().time()
+    return Limits(
+        deadline=now + _before_sending(seconds),
+        review_by=now + _before_sending(review_s),
+        ping_s=ping_s,
+    )
+
+
+def _before_sending(seconds: float) -> float:
+    return seconds - min(MOST_SENDING_S, SENDING * seconds)
 
 
 def patience_of(headers: Headers) -> float | None:

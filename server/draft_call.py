@@ -14,6 +14,8 @@ from models.errors import ModelError, ModelUnavailable
 from models.messages import Call, Json, Usage, merge_system
 from models.openai_http import read_whole
 from revision.calls import CallRecord
+from server.admission import Ticket
+from server.admitted import opened
 from server.draft_chunks import Chunk, read
 from server.job import Plan
 from server.replies import off_extension
@@ -33,6 +35,7 @@ class DraftCall:
     revision_id: str
     created: int
     started: float
+    ticket: Ticket
 
     def head(self, kind: str) -> dict[str, Json]:
         """Return what the answer, or every chunk of it, begins with."""
@@ -53,16 +56,16 @@ class DraftCall:
 
         """
         writer = self.services.writer(self.plan.choice.model)
-        async with writer.relay(self._payload(), self.call) as relayed:
-            data = await read_whole(relayed.body)
+        async with opened(self.ticket, writer.relay(self._payload(), self.call)) as relayed:
+            data = await read_whole(self.ticket.fuse.each(relayed.body))
         return read(data, "message", choices=self._choices)
 
     async def chunks(self) -> AsyncGenerator[Chunk, None]:
         """Yield the upstream's chunks as they come."""
         writer = self.services.writer(self.plan.choice.model)
         begun = False
-        async with writer.relay(self._payload(), self.call) as relayed:
-            async for piece in sse.frames(relayed.body):
+        async with opened(self.ticket, writer.relay(self._payload(), self.call)) as relayed:
+            async for piece in sse.frames(self.ticket.fuse.each(relayed.body)):
                 if (data := sse.data_of(piece)) == sse.DONE:
                     break
                 if data:

@@ -4,12 +4,16 @@ ApiError            an answer in OpenAI's error form
 ├── InvalidRequest  400, naming the parameter
 ├── UnknownModel    404
 ├── NotReady        503 with Retry-After
+├── Overloaded      503 with Retry-After
+├── ShareUsedUp     429 with Retry-After
+├── Stopping        503 with Retry-After
 └── ReviewDegraded  502: the operator wants no answer rather than an unreviewed one
 
 Errors of the other packages are turned into these by `TABLE`. Messages say what to change; they
 never repeat what was sent, nor what the model server said, since both may be a patient's words.
 """
 
+import math
 from dataclasses import dataclass
 
 from fastapi import Request
@@ -38,8 +42,9 @@ RETRY_AFTER_S = 5
 class ApiError(Exception):
     """An answer in OpenAI's error form.
 
-    `retry` is what a client's automatic retry should do: OpenAI's SDKs obey `x-should-retry`, and
-    repeating a whole loop that failed for good costs the user three loops.
+    `retry` is what a client's automatic retry should do, or after how many seconds: OpenAI's SDKs
+    obey `x-should-retry`, and repeating a whole loop that failed for good costs the user three
+    loops.
     """
 
     def __init__(
@@ -50,7 +55,7 @@ class ApiError(Exception):
         kind: str,
         code: str | None = None,
         param: str | None = None,
-        retry: bool = False,
+        retry: bool | float = False,
     ) -> None:
         super().__init__(message)
         self.message = message
@@ -69,7 +74,8 @@ class ApiError(Exception):
         """Return the response."""
         headers = {"x-should-retry": "true" if self.retry else "false"}
         if self.retry:
-            headers["retry-after"] = str(RETRY_AFTER_S)
+            after = RETRY_AFTER_S if self.retry is True else math.ceil(self.retry)
+            headers["retry-after"] = str(after)
         return JsonResponse(self.to_wire(), status_code=self.status, headers=headers)
 
 
@@ -99,6 +105,45 @@ class NotReady(ApiError):  # noqa: N818
     def __init__(self, reason: str) -> None:
         super().__init__(
             f"not ready: {reason}", status=503, kind="server_error", code="not_ready", retry=True
+        )
+
+
+class Overloaded(ApiError):  # noqa: N818
+    """More is asked than can be answered; `after` in seconds."""
+
+    def __init__(self, after: float) -> None:
+        super().__init__(
+            "the server has more requests than it can answer; try again later",
+            status=503,
+            kind="server_error",
+            code="overloaded",
+            retry=after,
+        )
+
+
+class ShareUsedUp(ApiError):  # noqa: N818
+    """The client has its share of a full queue; `after` in seconds."""
+
+    def __init__(self, after: float) -> None:
+        super().__init__(
+            "too many of your requests are waiting while others wait too; send fewer at once",
+            status=429,
+            kind="rate_limit_error",
+            code="rate_limit_exceeded",
+            retry=after,
+        )
+
+
+class Stopping(ApiError):  # noqa: N818
+    """The gateway is being stopped."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "the server is being restarted; try again shortly",
+            status=503,
+            kind="server_error",
+            code="stopping",
+            retry=True,
         )
 
 
@@ -169,7 +214,7 @@ def api_error(error: Exception) -> ApiError:
                 status=row.status,
                 kind=row.kind,
                 code=row.code,
-                retry=row.retry,
+                retry=(isinstance(error, ModelOverloaded) and error.retry_after) or row.retry,
             )
     return ApiError(
         "an internal error; the log has it under this answer's x-request-id",

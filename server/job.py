@@ -12,6 +12,7 @@ from starlette.datastructures import Headers
 
 from models.messages import Json, Message
 from models.openai_chat import OpenAIChatModel
+from models.protocols import ChatModel
 from retrieval.retriever import Retriever
 from revision.calls import Calls
 from revision.case import Case
@@ -24,9 +25,12 @@ from revision.policy import Mode, Policy, at_least, policy_for
 from revision.review import Review, StopReason
 from revision.room import Room
 from revision.steps import ModelSteps
+from server.admission import Ticket
+from server.admitted import Admitted
 from server.catalog import Choice
 from server.deadline import Limits, limits
 from server.errors import InvalidRequest
+from server.ladder import lowered, told
 from server.schemas import AnswerRequest, Asked, ChatRequest
 from server.services import Services
 from server.side_requests import HEADER, is_side_prompt, says_side_request
@@ -55,7 +59,10 @@ OURS = frozenset(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """A request under way. `model` is the id the client named, `created` in Unix seconds."""
+    """A request under way. `model` is the id the client named, `created` in Unix seconds.
+
+    `asked` is the policy it would have without load.
+    """
 
     id: str
     revision_id: str
@@ -67,6 +74,7 @@ class Job:
     calls: Calls
     steps: ModelSteps
     services: Services
+    asked: Policy
     ping_s: float
     trace: bool = False
     exposes_reasoning: bool = False
@@ -86,6 +94,7 @@ class Job:
                 async for event in loop:
                     watch.see(event)
                     if isinstance(event, Stopped):
+                        event = Stopped(review=told(event.review, self.asked, self.policy))  # noqa: PLW2901
                         self.services.metrics.finished(event.review, self.calls.records)
                     yield event
         finally:
@@ -144,7 +153,7 @@ def _is_side_request(services: Services, body: ChatRequest, headers: Headers) ->
     return by_prompt or says_side_request(headers.get(HEADER))
 
 
-async def open_job(
+async def open_job(  # noqa: PLR0913  # what a job is made of
     services: Services,
     body: ChatRequest | AnswerRequest,
     plan: Plan,
@@ -152,8 +161,9 @@ async def open_job(
     within: Limits | None = None,
     rounds: int | None = None,
     wanted: ChatRequest | None = None,
+    ticket: Ticket | None = None,
 ) -> Job:
-    """Return the job of a reviewed request.
+    """Return the job of a reviewed request; without a ticket its calls are not counted.
 
     `within` are its limits, which began when it came; `wanted` says how an answer is to be
     written where the body itself is no chat's.
@@ -168,19 +178,23 @@ async def open_job(
     retriever = None
     if plan.mode != "draft":
         retriever = await in_time(services.shelf.retriever(), within.deadline)
-    policy = policy_for(
+    asked = policy_for(
         plan.mode,
         max_rounds=wishes.max_rounds if rounds is None else rounds,
         top_k=wishes.top_k,
         live_draft=wishes.expose == "reasoning" and isinstance(body, ChatRequest) and body.stream,
     )
+    rung = ticket.rung if ticket else None
+    policy = lowered(asked, rung, floor=_floor(services, body))
     if isinstance(body, ChatRequest):
         options = _options(services, body)
     else:
         options = _options(services, wanted, ours=OURS | {"answer"})
     revision_id = f"rev_{secrets.token_hex(16)}"
     turns = body.turns()
-    calls = _open_calls(services, plan, within, turns, seed=options.seed, affinity=revision_id)
+    calls = _open_calls(
+        services, plan, within, turns, seed=options.seed, affinity=revision_id, ticket=ticket
+    )
     case = Case(
         conversation=Conversation(messages=turns),
         options=options,
@@ -203,6 +217,7 @@ async def open_job(
             unfit=_is_unfit(services, plan),
         ),
         services=services,
+        asked=asked,
         ping_s=within.ping_s,
         trace="trace" in wishes.include,
         exposes_reasoning=wishes.expose == "reasoning",
@@ -211,7 +226,7 @@ async def open_job(
     )
 
 
-def _open_calls(
+def _open_calls(  # noqa: PLR0913  # by name, and no two of a kind
     services: Services,
     plan: Plan,
     within: Limits,
@@ -219,6 +234,7 @@ def _open_calls(
     *,
     seed: int | None,
     affinity: str,
+    ticket: Ticket | None,
 ) -> Calls:
     """Return the request's calls, with room for its hidden prompts at the writer and the judge."""
     writer = services.writer(plan.choice.model)
@@ -227,9 +243,10 @@ def _open_calls(
     room = Room(writer, shown, affinity=affinity)
     judge = services.judge_of(plan.choice.model)
     return Calls(
-        writer=writer,
-        judge=judge,
+        writer=_admitted(writer, ticket),
+        judge=_admitted(judge, ticket),
         deadline=within.deadline,
+        review_by=within.review_by,
         seed=seed,
         affinity=affinity,
         parallel=services.judgements_at_once,
@@ -248,6 +265,20 @@ def _is_unfit(services: Services, plan: Plan) -> bool:
     # Asked whatever the setting: a judge that nobody has asked yet is asked because of this.
     passed = services.judges.has_passed(services.judge_of(plan.choice.model).name)
     return services.settings.failed_judge == "unreviewed" and not passed
+
+
+def _floor(services: Services, body: ChatRequest | AnswerRequest) -> Mode:
+    """Return the mode below which no load takes the request.
+
+    A draft is no review of an answer, and where the operator wants no unreviewed ones it would only
+    be thrown away.
+    """
+    useless = isinstance(body, AnswerRequest) or services.settings.on_degraded == "error"
+    return at_least(services.settings.minimum_mode, "fast" if useless else "draft")
+
+
+def _admitted(model: ChatModel, ticket: Ticket | None) -> ChatModel:
+    return model if ticket is None else Admitted(model=model, ticket=ticket)
 
 
 async def in_time(work: Awaitable[Result], deadline: float) -> Result:

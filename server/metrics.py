@@ -8,9 +8,11 @@ import time
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
+from models.replicas import Replicas
 from revision.calls import CallRecord
 from revision.events import Critiqued, Decided, Event, RubricReady, StageBegan
 from revision.review import Review
+from server.admission import Admission
 from server.stages import ended_by
 
 SECONDS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 40, 80, 160, 320)
@@ -92,6 +94,24 @@ class Metrics:
             "Clients that left before their answer",
             registry=self.registry,
         )
+
+        self.calls_in_flight = Gauge(
+            "clinalign_upstream_calls_in_flight",
+            "Calls to the model server that hold a slot",
+            registry=self.registry,
+        )
+        self.waiting = Gauge(
+            "clinalign_requests_waiting", "New requests in the queue", registry=self.registry
+        )
+        self.replicas_out = Gauge(
+            "clinalign_replicas_out", "Replicas that get no calls", registry=self.registry
+        )
+
+    def observe(self, admission: Admission, replicas: Replicas) -> None:
+        """Read these from now on."""
+        self.calls_in_flight.set_function(lambda: admission.running)
+        self.waiting.set_function(lambda: admission.waiting)
+        self.replicas_out.set_function(lambda: sum(one.is_out for one in replicas.all))
 
     def watch(self) -> "Watch":
         """Return a fold over one request's events."""

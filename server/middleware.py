@@ -45,6 +45,8 @@ class RequestScope:
             await exchange.give_up(error)
         finally:
             self._metrics.in_flight.dec()
+            if (ticket := scope.get("state", {}).get("ticket")) is not None:
+                ticket.close()
             self._count(exchange, scope, time.perf_counter() - started)
 
     def _count(self, exchange: "Exchange", scope: Scope, seconds: float) -> None:

@@ -14,7 +14,10 @@ from starlette.responses import Response
 from models import sse
 from models.errors import ModelError, ModelRejected, ModelUnavailable
 from models.messages import Call, Json
+from server.admission import Ticket
+from server.admitted import opened
 from server.departure import or_gone
+from server.entry import enter
 from server.errors import ApiError
 from server.event_stream import EventStream, comment, frame, to_the_end
 from server.feed import Feed
@@ -40,6 +43,7 @@ class Passage:
     body: dict[str, Json]
     step: str
     deadline: float
+    ticket: Ticket
 
     async def whole(self, reply: TextReply | VectorReply) -> dict[str, Json]:
         """Return the upstream's whole reply.
@@ -50,7 +54,8 @@ class Passage:
         """
         upstream = self.services.upstream
         try:
-            data = await upstream.fetch(self.body, self._call(), path=self.path)
+            async with self.ticket.slot(), self.ticket.fuse.waiting():
+                data = await upstream.fetch(self.body, self._call(), path=self.path)
         except ModelRejected as error:
             raise _missing(error, self.path) from None
         return reply.whole(data)
@@ -64,8 +69,9 @@ class Passage:
         """
         upstream = self.services.upstream
         try:
-            async with upstream.open(self.body, self._call(), path=self.path) as response:
-                async for piece in sse.frames(response.content.iter_any()):
+            opening = upstream.open(self.body, self._call(), path=self.path)
+            async with opened(self.ticket, opening) as answer:
+                async for piece in sse.frames(self.ticket.fuse.each(answer.body)):
                     if (data := sse.data_of(piece)) == sse.DONE:
                         break
                     if data and (chunk := reply.chunk(data)) is not None:
@@ -95,12 +101,14 @@ async def pass_through(
 
     """
     choice = await services.catalog.resolve(body.model)
+    ticket = await enter(services, request)
     passage = Passage(
         services=services,
         path=f"/{step}",
         body=body.to_upstream(choice.model),
         step=step,
         deadline=asyncio.get_running_loop().time() + services.settings.deadline_ms / 1000,
+        ticket=ticket,
     )
     if isinstance(body, EmbeddingRequest):
         return JsonResponse(

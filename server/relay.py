@@ -55,6 +55,7 @@ async def relay(
         revision_id=revision_id,
         created=int(time.time()),
         started=time.perf_counter(),
+        ticket=request.state.ticket,
     )
     return await (_stream(job, request, within.ping_s) if body.stream else _whole(job, request))
 

@@ -19,14 +19,19 @@ from models.protocols import ChatModel, Embedder
 from retrieval import bank, principles
 from retrieval.open import Places, open_retriever, require_indexes, signature
 from retrieval.retriever import Retriever
+from server.admission import Admission
 from server.catalog import Catalog
 from server.judges import Judges
 from server.metrics import Metrics
+from server.repeats import Repeats
 from server.settings import DEMO_ANSWER_TOKENS, Settings
 from server.shelf import Shelf
 
 DEMO_JUDGEMENTS_AT_ONCE = 1
 """The embedded engine caches prefixes by slot; only judgements in a row share one."""
+
+DEMO_CALLS_AT_ONCE = 2
+"""It works on two calls at a time."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +46,8 @@ class Services:
     judge: ChatModel | None
     judgements_at_once: int
     answer_max_tokens: int | None
+    admission: Admission = field(default_factory=Admission)
+    repeats: Repeats = field(default_factory=Repeats)
     judges: Judges = field(default_factory=Judges)
 
     def writer(self, model: str) -> OpenAIChatModel:
@@ -78,6 +85,7 @@ async def open_services(settings: Settings, metrics: Metrics) -> AsyncIterator[S
                 settings.upstream,
                 api_key=key.get_secret_value() if key else None,
                 timeout_s=settings.call_timeout_s,
+                silence_s=settings.replica_silence_s,
             )
         await stack.enter_async_context(upstream)
         only = embedded.MODEL_NAME if settings.is_demo else settings.upstream_model
@@ -93,7 +101,17 @@ async def open_services(settings: Settings, metrics: Metrics) -> AsyncIterator[S
             ),
             answer_max_tokens=settings.answer_max_tokens
             or (DEMO_ANSWER_TOKENS if settings.is_demo else None),
+            admission=open_admission(settings),
         )
+
+
+def open_admission(settings: Settings) -> Admission:
+    """Return the admission that the settings want."""
+    return Admission(
+        calls_at_once=DEMO_CALLS_AT_ONCE if settings.is_demo else settings.calls_at_once,
+        queue_length=settings.queue_length,
+        queue_s=settings.queue_s,
+    )
 
 
 def places(settings: Settings) -> Places:

@@ -60,6 +60,14 @@ class Settings(BaseSettings):
     """What follows where a judge fails, or was not yet asked, questions with known verdicts."""
     judgements_at_once: Annotated[int, Field(ge=1, le=256)] = 16
     call_timeout_s: Annotated[float, Field(gt=0, le=3600)] = 300.0
+    replica_silence_s: Annotated[float, Field(gt=0, le=3600)] = 20.0
+    """One of several replicas with open calls is doubted after so long without a byte of any."""
+
+    calls_at_once: Annotated[int, Field(ge=1, le=65_536)] = 128
+    """Calls to the model server in flight at most, about what its replicas batch together."""
+    queue_length: Annotated[int, Field(ge=0, le=65_536)] = 128
+    """New requests that may wait; the fuller the queue, the less review a new one gets."""
+    queue_s: Annotated[float, Field(gt=0, le=600)] = 10.0
 
     data_dir: Path = Field(default_factory=lambda: platformdirs.user_data_path(PACKAGE))
     principles: Path | None = None
@@ -80,6 +88,8 @@ class Settings(BaseSettings):
     minimum_mode: Mode = "draft"
     """Nothing gets less review than this, whatever a request says; side requests neither."""
 
+    shutdown_s: Annotated[float, Field(ge=0, le=3600)] = 30.0
+    """How long requests that run may go on after SIGTERM."""
     public_url: str | None = None
     """Where users' browsers reach this gateway, such as https://clinic.example; for links to it."""
 

@@ -13,9 +13,9 @@ from server.app import create_app
 from server.cli.options import Config, Engine, JudgeModel, JudgeUpstream, UpstreamModel, Upstreams
 from server.log import configure
 from server.settings import Settings, SettingsInvalid, load_settings
+from server.stopping import Drained
 
 KEEP_ALIVE_S = 75
-DRAIN_S = 30
 
 
 def serve(
@@ -50,9 +50,10 @@ def serve(
         )
     configure(settings.log_level)
     with _listen(settings) as listener:
-        server = uvicorn.Server(
+        app = create_app(settings)
+        server = Drained(
             uvicorn.Config(
-                create_app(settings),
+                app,
                 # httptools drops the body of a request that offers an upgrade, as Java's own client
                 # does with every request (uvicorn's issue 2722).
                 http="h11",
@@ -60,11 +61,12 @@ def serve(
                 access_log=False,
                 server_header=False,
                 timeout_keep_alive=KEEP_ALIVE_S,
-                timeout_graceful_shutdown=DRAIN_S,
-            )
+            ),
+            admission=lambda: app.services.admission if app.services else None,
+            grace_s=settings.shutdown_s,
         )
         # uvicorn drains, then raises the signal again; an orderly end is no failure.
-        signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(int(server.forced)))
         server.run(sockets=[listener])
         if not server.started:
             raise OSError("the server did not start; see the lines above")

@@ -19,7 +19,7 @@ from server.openapi.words import ABOUT, HEADERS, READ, status_words
 
 Node: TypeAlias = dict[str, Any]
 
-NOT_NOW = 503
+NOT_NOW = frozenset({429, 503})
 
 _SCHEMAS = "#/components/schemas/"
 _NEVER = {"$ref": f"{_SCHEMAS}OtherItem"}
@@ -116,7 +116,7 @@ def _form_of(form: type[BaseModel], known: Operation) -> Node:
 
 
 def _error(status: int, known: Operation) -> Node:
-    retry = ("retry-after",) if status == NOT_NOW else ()
+    retry = ("retry-after",) if status in NOT_NOW else ()
     return {
         "description": status_words(status),
         "headers": _headers("x-request-id", "x-should-retry", *retry, *known.error_headers),

@@ -83,6 +83,8 @@ class Problems(Form):
 
     principles: str = not_always()
     upstream: str = not_always()
+    replicas: str = not_always()
+    stopping: str = not_always()
     judge: str = not_always()
 
 
@@ -105,7 +107,7 @@ class ErrorBody(Form):
     """What went wrong. `param` names the field at fault, `code` the mistake."""
 
     message: str
-    type: Literal["invalid_request_error", "permission_error", "server_error"]
+    type: Literal["invalid_request_error", "permission_error", "rate_limit_error", "server_error"]
     param: str | None
     code: str | None
 

@@ -32,7 +32,7 @@ Example = Mapping[str, object]
 
 UPSTREAM = (502, 503, 504)
 READING = (400, 413)
-REVIEWING = (*READING, 404, 500, *UPSTREAM)
+REVIEWING = (*READING, 404, 429, 500, *UPSTREAM)
 
 REVIEW_ID = ("x-revision-id",)
 REVIEW = ("x-revision-id", "x-revision-status")

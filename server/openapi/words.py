@@ -27,9 +27,10 @@ STATUSES: Mapping[int, str] = {
     403: "The operator of this server does not allow it.",
     404: "There is no such thing; `code` says what is missing.",
     413: "The body is larger than this server takes.",
+    429: "Too many of your requests wait while others do; `retry-after` says when to retry.",
     500: "A fault of this server's own; its log has it under the answer's `x-request-id`.",
     502: "The model server's reply could not be used, or the review could not be completed.",
-    503: "Not ready, or the model server is down or overloaded; `retry-after` says when to retry.",
+    503: "Not ready, overloaded or stopping, or the model server is; `retry-after` says when.",
     504: "The model server took too long, or the request's deadline has passed.",
 }
 

@@ -3,9 +3,9 @@
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from server.deadline import limits
-from server.departure import or_gone
-from server.job import in_time, open_job, plan_chat, run
+from server.deadline import Limits, limits
+from server.entry import admit, enter
+from server.job import Plan, in_time, open_job, plan_chat, run
 from server.json_response import JsonResponse
 from server.relay import relay
 from server.replies import completion_body
@@ -33,13 +33,32 @@ async def answer(request: Request, services: Services, body: ChatRequest) -> Res
     within = limits(services.settings, body.revision, request.headers, stream=bool(body.stream))
     plan = await in_time(plan_chat(services, body, request.headers), within.deadline)
     if plan.relayed:
+        await enter(services, request, within.review_by)
         return await relay(services, request, body, plan, within)
-    job = await open_job(services, body, plan, within=within)
+    if not body.stream:
+        return await services.repeats.once(
+            request, lambda: whole(request, services, body, plan, within)
+        )
+    ticket = await enter(services, request, within.review_by)
+    job = await open_job(services, body, plan, within=within, ticket=ticket)
     request.state.revision_id = job.revision_id  # from here on errors carry it too
-    if body.stream:
-        usage = body.stream_options is not None and body.stream_options.include_usage
-        return await stream_review(job, include_usage=usage)
-    review, events = await or_gone(request, run(job))
+    usage = body.stream_options is not None and body.stream_options.include_usage
+    return await stream_review(job, include_usage=usage)
+
+
+async def whole(
+    request: Request, services: Services, body: ChatRequest, plan: Plan, within: Limits
+) -> Response:
+    """Return the whole reviewed answer. Whether its client is still there is the caller's care.
+
+    Raises:
+        ApiError, ModelError, RevisionError: there is none.
+
+    """
+    ticket = await admit(services, request, within.review_by)
+    job = await open_job(services, body, plan, within=within, ticket=ticket)
+    request.state.revision_id = job.revision_id  # from here on errors carry it too
+    review, events = await run(job)
     job.first_token()
     headers = {"x-revision-id": job.revision_id, "x-revision-status": review.status}
     return JsonResponse(completion_body(job, review, events), headers=headers)

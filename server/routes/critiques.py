@@ -10,6 +10,7 @@ from starlette.responses import Response
 from revision.revise import TOOL_OPTIONS
 from server.deadline import limits
 from server.departure import or_gone
+from server.entry import enter
 from server.errors import InvalidRequest
 from server.job import Plan, in_time, mode_of, open_job, run
 from server.json_response import JsonResponse
@@ -48,8 +49,11 @@ async def _review(
     mode = mode_of(services, body, choice)
     if mode == "draft":
         raise InvalidRequest("the mode draft reviews nothing; name another", param="revision.mode")
+    ticket = await enter(services, request, within.review_by)
     plan = Plan(choice=choice, mode=mode)
-    job = await open_job(services, body, plan, within=within, rounds=rounds, wanted=wanted)
+    job = await open_job(
+        services, body, plan, within=within, rounds=rounds, wanted=wanted, ticket=ticket
+    )
     request.state.revision_id = job.revision_id  # from here on errors carry it too
     review, events = await or_gone(request, run(job))
     headers = {"x-revision-id": job.revision_id, "x-revision-status": review.status}

@@ -42,11 +42,16 @@ async def readyz(services: Wired) -> Response:
     else:
         if (refused := services.shelf.problem) is not None:
             problems["principles"] = f"a changed library is not in use: {refused}"
+    if services.admission.closed:
+        problems["stopping"] = "the gateway is being stopped"
+        ready = False
     try:
         await services.catalog.check()
     except ModelError as error:
         problems["upstream"] = str(error)
         ready = False
+    if replicas := services.upstream.replicas.problems():
+        problems["replicas"] = "; ".join(replicas)
     if (failed := services.judges.problem) is not None:
         problems["judge"] = failed
     body: dict[str, Json] = {"ready": ready, "problems": problems}

@@ -10,7 +10,6 @@ driver is a program of its own that gets the gateway's base URL in `GATEWAY_BASE
 import argparse
 import asyncio
 import json
-import logging
 import os
 import shutil
 import signal
@@ -310,7 +309,6 @@ def main() -> None:
     chosen = [names[name] for name in given.names] or list(CLIENTS)
     if given.quick:
         chosen = [client for client in chosen if client.quick]
-    logging.getLogger("stamina").setLevel(logging.ERROR)  # its retries here are asked for
     sys.exit(1 if asyncio.run(run(chosen, verbose=given.verbose)) else 0)
 
 

@@ -294,7 +294,6 @@ SSE = "text/event-stream"
 @pytest.mark.parametrize(
     ("reply", "kind"),
     [
-        (Cut(), ModelUnavailable),
         (Cut(text="some"), ModelUnavailable),
         (Unfinished(text="some"), ModelUnavailable),
         (ErrorInStream(text="some"), MalformedReply),
@@ -315,6 +314,13 @@ async def test_a_stream_that_breaks_is_told_and_never_begun_again(
         await streamed(model, ask())
     assert CANARY not in str(caught.value)
     assert len(vllm.of("draft")) == 1
+
+
+async def test_a_stream_that_breaks_before_its_first_byte_is_begun_once_more(
+    model: OpenAIChatModel, vllm: FakeVLLM
+):
+    vllm.script["draft"] = [Cut(), "Rest."]
+    assert (await streamed(model, ask()))[0] == "Rest."
 
 
 async def test_what_was_said_before_a_stream_broke_has_been_heard(

@@ -22,7 +22,7 @@ from retrieval.retriever import Retriever
 from server.app import create_app
 from server.catalog import Catalog
 from server.metrics import Metrics
-from server.services import Services, open_judge
+from server.services import Services, open_admission, open_judge
 from server.settings import Settings
 from server.shelf import Shelf
 from tests.fakes.library import QUESTION
@@ -210,9 +210,14 @@ async def serving(
     vllm: FakeVLLM, library: Retriever, folder: Path, *, shelf: Shelf | None = None, **wishes: Any
 ) -> AsyncIterator[Gateway]:
     """Serve the gateway in front of that model server."""
-    settings = Settings(upstream=(vllm.url,), data_dir=folder, **wishes)
+    urls = wishes.pop("upstream", (vllm.url,))
+    settings = Settings(upstream=urls, data_dir=folder, **wishes)
     async with (
-        OpenAIServer(settings.upstream, timeout_s=settings.call_timeout_s) as upstream,
+        OpenAIServer(
+            settings.upstream,
+            timeout_s=settings.call_timeout_s,
+            silence_s=settings.replica_silence_s,
+        ) as upstream,
         AsyncExitStack() as stack,
     ):
         services = Services(
@@ -224,6 +229,7 @@ async def serving(
             judge=await open_judge(settings, stack),
             judgements_at_once=settings.judgements_at_once,
             answer_max_tokens=settings.answer_max_tokens,
+            admission=open_admission(settings),
         )
         config = uvicorn.Config(
             create_app(settings, services=services),

@@ -18,7 +18,7 @@ def seconds(wished_ms=None, *, stream=False, **headers):
     now = asyncio.get_running_loop().time()
     sent = Headers({name.replace("_", "-"): value for name, value in headers.items()})
     found = limits(SETTINGS, wishes, sent, stream=stream)
-    return found.deadline - now, found.ping_s
+    return found.review_by - now, found.ping_s
 
 
 async def test_the_operators_setting_serves_where_the_request_says_nothing():
@@ -35,6 +35,13 @@ async def test_an_answer_leaves_before_the_client_gives_up(header: str):
     assert seconds(**{header: "20"})[0] == pytest.approx(18.8, abs=0.05)
     assert seconds(600_000, **{header: "20"})[0] == pytest.approx(18.8, abs=0.05)
     assert 0.8 < seconds(**{header: "1.0"})[0] < 0.9
+
+
+async def test_a_clients_patience_ends_the_review_and_not_the_draft():
+    now = asyncio.get_running_loop().time()
+    found = limits(SETTINGS, RevisionOptions(), Headers({PYTHON: "20"}))
+    assert found.review_by - now == pytest.approx(18.8, abs=0.05)
+    assert found.deadline - now == pytest.approx(59.8, abs=0.05)
 
 
 async def test_a_patient_client_changes_nothing():

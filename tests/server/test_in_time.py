@@ -5,12 +5,13 @@ import time
 from pathlib import Path
 
 import pytest
+from openai import APITimeoutError
 
 from retrieval.retriever import Retriever
 from tests.fakes.library import SIGNS
 from tests.fakes.vllm import DRAFT, REVISED, FakeVLLM, Hang, Rule, Slow, lacks
 from tests.server.conftest import Opener
-from tests.server.gateway import serving
+from tests.server.gateway import CHAT, asking, serving
 
 OVERRUN_S = 0.5
 DEADLINES_MS = (100, 250, 500, 1000, 2000)
@@ -172,6 +173,29 @@ async def test_the_sdks_own_timeout_never_comes_before_the_answer(
     await client.close()
     assert answer.choices[0].message.content == DRAFT
     assert answer.model_extra["revision"]["stop_reason"] == "deadline"
+
+
+async def test_a_draft_that_is_late_for_the_clients_patience_still_goes_out_unreviewed(
+    open_gateway: Opener, vllm: FakeVLLM
+):
+    vllm.script["draft"] = Slow(seconds=1.2, reply=DRAFT)
+    gateway = await open_gateway()
+    reply = await gateway.post(CHAT, asking(), **{"x-stainless-timeout": "1"})
+    assert (reply.text, *reply.outcome) == (DRAFT, "unreviewed", "deadline")
+
+
+async def test_a_clients_timeout_before_the_draft_is_its_own_timeout_and_ends_all_work(
+    open_gateway: Opener, vllm: FakeVLLM
+):
+    vllm.script["draft"] = Slow(seconds=30, reply=DRAFT)
+    gateway = await open_gateway()
+    client = gateway.openai().with_options(timeout=0.6, max_retries=0)
+    with pytest.raises(APITimeoutError):
+        await client.chat.completions.create(
+            model="clinic-model", messages=[{"role": "user", "content": "A headache?"}]
+        )
+    await client.close()
+    await vllm.idle(within=1)
 
 
 async def test_a_stream_is_never_silent_for_as_long_as_the_client_waits(

@@ -1,0 +1,52 @@
+"""Models whose every call takes a slot, and is ended when the gateway stops."""
+
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from typing import TypeVar
+
+from models.messages import Call, Completion, Delta
+from models.protocols import ChatModel
+from server.admission import Ticket
+
+Opened = TypeVar("Opened")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Admitted:
+    """A model behind admission; implements `models.protocols.ChatModel`."""
+
+    model: ChatModel
+    ticket: Ticket
+
+    @property
+    def name(self) -> str:
+        """The model's own name."""
+        return self.model.name
+
+    async def complete(self, call: Call) -> Completion:
+        """Return the whole reply."""
+        async with self.ticket.slot(), self.ticket.fuse.waiting():
+            return await self.model.complete(call)
+
+    async def stream(self, call: Call) -> AsyncIterator[Delta | Completion]:
+        """Yield the reply's pieces as they come, then the whole of it."""
+        async with self.ticket.slot():
+            pieces = self.model.stream(call)
+            try:
+                async for piece in self.ticket.fuse.each(pieces):
+                    yield piece
+            finally:
+                if hasattr(pieces, "aclose"):
+                    await pieces.aclose()  # the slot is free only when the call has ended
+
+
+@asynccontextmanager
+async def opened(
+    ticket: Ticket, opening: AbstractAsyncContextManager[Opened]
+) -> AsyncIterator[Opened]:
+    """Open one reply in a slot of the request."""
+    async with ticket.slot(), AsyncExitStack() as stack:
+        async with ticket.fuse.waiting():
+            reply = await stack.enter_async_context(opening)
+        yield reply
