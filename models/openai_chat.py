@@ -1,5 +1,6 @@
 """One model of an OpenAI-compatible server: whole replies, streamed replies, relayed bytes."""
 
+import logging
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -10,10 +11,13 @@ from models.errors import MalformedReply, ModelError, ModelRejected, ModelUnavai
 from models.finish import finish_reason
 from models.messages import NOTHING, Call, Completion, Delta, Json, Usage
 from models.openai_http import OpenAIServer
+from models.schema_support import may_be_the_schema, without_schema
 from models.thinking import Thinking
 from models.thinking_switch import FIELD, may_be_the_switch, without_thinking
 from models.tool_calls import GrowingCalls
 from models.wire import WireChunk, WireCompletion, parse
+
+log = logging.getLogger("clinalign")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,7 +51,26 @@ class OpenAIChatModel:
         return {FIELD: body[FIELD]} if FIELD in body else {}
 
     async def complete(self, call: Call) -> Completion:
-        """Return the whole reply."""
+        """Return the whole reply, without the schema where the server takes none."""
+        if call.schema is None:
+            return await self._complete(call)
+        takes = self.server.takes_schema.get(self.name)
+        if takes is False:
+            return await self._complete(without_schema(call))
+        try:
+            reply = await self._complete(call)
+        except ModelRejected as refused:
+            if not may_be_the_schema(refused):
+                raise
+            reply = await self._complete(without_schema(call))
+            if takes is None:
+                log.warning("the model server takes no JSON schema; hidden steps do without")
+                self.server.takes_schema[self.name] = False
+            return reply
+        self.server.takes_schema[self.name] = True
+        return reply
+
+    async def _complete(self, call: Call) -> Completion:
         body = self._body(call)
         reply = await (self.server.fetch(body, call) if call.thinks else self._at_once(body, call))
         return parse(WireCompletion, reply).to_completion()

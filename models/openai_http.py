@@ -74,6 +74,7 @@ class OpenAIServer:
     ) -> None:
         self.replicas = Replicas(urls, silence_s=silence_s)
         self.takes_switch: dict[str, bool] = {}  # by model; see `models.thinking_switch`
+        self.takes_schema: dict[str, bool] = {}  # likewise; see `models.schema_support`
         self._contexts: dict[str, Context] = {}
         self._timeout_s = timeout_s
         self._headers = {"content-type": "application/json", "accept-encoding": "identity"}

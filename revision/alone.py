@@ -7,6 +7,7 @@ which one doubtful figure is enough for a no. That keeps to the bound on hidden 
 
 from typing import Literal
 
+from models.messages import Message
 from revision.added import Unsupported
 from revision.case import Case
 from revision.errors import Unparsable
@@ -26,14 +27,25 @@ async def doubt(case: Case, answer: str, new: tuple[Unsupported, ...]) -> Doubt 
     """
     if not new:
         return None
+    try:
+        found = await probability_of_yes(
+            case.calls,
+            _asking(case, answer, new),
+            as_json=_asking(case, answer, new, json=True),
+            step="alone",
+        )
+    except (Unparsable, NoRoom):
+        return "could not be judged"
+    return None if found >= MET_FROM else "new and not confirmed"
+
+
+def _asking(
+    case: Case, answer: str, new: tuple[Unsupported, ...], *, json: bool = False
+) -> tuple[Message, ...]:
     instruction = render(
         "alone",
         nonce=case.nonce,
         statements=[{"statement": one.statement, "items": one.items} for one in new],
+        json=json,
     )
-    messages = case.conversation.with_answer(answer, instruction)
-    try:
-        found = await probability_of_yes(case.calls, messages, step="alone")
-    except (Unparsable, NoRoom):
-        return "could not be judged"
-    return None if found >= MET_FROM else "new and not confirmed"
+    return case.conversation.with_answer(answer, instruction)

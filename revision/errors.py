@@ -5,6 +5,7 @@ RevisionError
 │   └── ShareSpent   the step's share of it is
 ├── Unparsable       a model's reply to a hidden step could not be read, even after one retry
 ├── JudgeUnfit       the judge has not shown that it can judge, and is not to be used then
+├── StepBroke        a step failed as nobody foresaw, which is a mistake of ours
 └── EmptyDraft       the model gave no answer to review, even after one retry
 """
 
@@ -27,6 +28,10 @@ class Unparsable(RevisionError):  # noqa: N818
 
 class JudgeUnfit(RevisionError):  # noqa: N818
     """The judge failed the known answers, or was not yet asked them."""
+
+
+class StepBroke(RevisionError):  # noqa: N818
+    """A step raised what it must not; the log says what."""
 
 
 class EmptyDraft(RevisionError):  # noqa: N818

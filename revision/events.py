@@ -82,12 +82,16 @@ class Explained:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decided:
-    """A candidate was taken, or the objection says why not; `critique` if it was judged."""
+    """A candidate was taken, or the objection says why not; `critique` if it was judged.
+
+    `merged`: it joins several drafts and knows nothing of the critique.
+    """
 
     round: int
     candidate: Completion
     critique: Critique | None
     objection: Objection | None
+    merged: bool = False
 
     @property
     def accepted(self) -> bool:

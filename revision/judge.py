@@ -155,6 +155,6 @@ def _side(satisfied: float) -> Verdict:
 
 def _worse(known: Exception | None, error: Exception) -> Exception:
     """Keep the failure that explains most: time, then the model, then what it said."""
-    order = (DeadlinePassed, ModelError, Unparsable)
+    order = (DeadlinePassed, ModelError, Unparsable, Exception)
     ranked = [one for one in (known, error) if one is not None]
     return min(ranked, key=lambda one: [isinstance(one, kind) for kind in order].index(True))

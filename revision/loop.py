@@ -6,7 +6,7 @@ loses anything the draft had right is not taken.
 """
 
 from collections.abc import AsyncGenerator
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 
 from models.errors import ModelError
 from models.messages import Completion
@@ -83,7 +83,7 @@ async def self_revise(  # noqa: C901  # the method, whole, on one page
                 async for event in attempt:
                     yield event
                     if isinstance(event, Decided):
-                        best, reason = _conclude(event, best, len(drafts), policy)
+                        best, reason = _conclude(event, best, policy)
     except (ModelError, RevisionError) as error:
         reason = stop_reason(error)
     yield Stopped(
@@ -106,10 +106,14 @@ async def _round(
         raise ValueError("an answer is revised only after its critique")
     rubric = best.critique.rubric
     findings: tuple[Finding, ...] = ()
+    candidate: Completion | None = None
     if number == 1 and len(drafts) > 1:
         yield StageBegan(stage="merge", count=len(drafts))
-        candidate = await steps.merge(drafts)
-    else:
+        # One that fails, or has no room for all drafts, leaves the round to the critique.
+        with suppress(ModelError):
+            candidate = await steps.merge(drafts)
+    merged = candidate is not None
+    if candidate is None:
         yield StageBegan(stage="revise", count=len(best.critique.unmet))
         findings = await steps.explain(best)
         yield Explained(round=number, findings=findings)
@@ -125,11 +129,13 @@ async def _round(
             objection = "could not be judged"
         elif not is_better(recheck, best.critique, mends_form=not best.fits):
             objection = "not judged better"
-    yield Decided(round=number, candidate=candidate, critique=recheck, objection=objection)
+    yield Decided(
+        round=number, candidate=candidate, critique=recheck, objection=objection, merged=merged
+    )
 
 
 def _conclude(
-    decided: Decided, best: Reviewed, drafts: int, policy: Policy
+    decided: Decided, best: Reviewed, policy: Policy
 ) -> tuple[Reviewed, StopReason | None]:
     """Return the best answer after a round, and why to stop, if so."""
     if decided.accepted and decided.critique is not None:
@@ -138,8 +144,7 @@ def _conclude(
     if decided.critique is not None and not decided.critique.complete:
         return best, stop_reason(decided.critique.failure)
     # A merge knows nothing of the critique; when it fails, the critique still deserves its turn.
-    merged = decided.round == 1 and drafts > 1
-    return best, None if merged and decided.round < policy.max_rounds else "no_gain"
+    return best, None if decided.merged and decided.round < policy.max_rounds else "no_gain"
 
 
 def _no_review(policy: Policy, draft: Completion, obstacle: Exception | None) -> StopReason | None:

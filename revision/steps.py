@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 
+from models.errors import ModelError
 from models.messages import Completion
 from retrieval.retriever import Retriever
 from revision.alone import doubt
@@ -19,7 +20,6 @@ from revision.judge import judge
 from revision.prepare import prepare
 from revision.review import Reviewed
 from revision.revise import merge, revise
-from revision.room import NoRoom
 from revision.rubric import Rubric
 
 
@@ -74,7 +74,7 @@ class ModelSteps:
             return ()
         try:
             return await explain(self.case, best.answer.text, best.critique)
-        except (ShareSpent, NoRoom):
+        except (ShareSpent, ModelError):
             return ()  # the criteria themselves say what is asked; the revision comes first
 
     async def revise(self, best: Reviewed, findings: tuple[Finding, ...]) -> Completion:

@@ -6,7 +6,7 @@ client wants the usage chunk.
 
 import secrets
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from dataclasses import dataclass
 
 from models import sse
@@ -26,7 +26,10 @@ from server.version import system_fingerprint
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DraftCall:
-    """A relayed request under way. `created` in Unix seconds, `started` by performance counter."""
+    """A relayed request under way. `created` in Unix seconds, `started` by performance counter.
+
+    `admitted` returns its ticket once it is let in.
+    """
 
     services: Services
     body: ChatRequest
@@ -35,7 +38,7 @@ class DraftCall:
     revision_id: str
     created: int
     started: float
-    ticket: Ticket
+    admitted: Callable[[], Awaitable[Ticket]]
 
     def head(self, kind: str) -> dict[str, Json]:
         """Return what the answer, or every chunk of it, begins with."""
@@ -52,20 +55,23 @@ class DraftCall:
         """Return the upstream's whole answer.
 
         Raises:
+            ApiError: the request was not let in.
             ModelError: there is none, or it is too long.
 
         """
+        ticket = await self.admitted()
         writer = self.services.writer(self.plan.choice.model)
-        async with opened(self.ticket, writer.relay(self._payload(), self.call)) as relayed:
-            data = await read_whole(self.ticket.fuse.each(relayed.body))
+        async with opened(ticket, writer.relay(self._payload(), self.call)) as relayed:
+            data = await read_whole(ticket.fuse.each(relayed.body))
         return read(data, "message", choices=self._choices)
 
     async def chunks(self) -> AsyncGenerator[Chunk, None]:
         """Yield the upstream's chunks as they come."""
+        ticket = await self.admitted()
         writer = self.services.writer(self.plan.choice.model)
         begun = False
-        async with opened(self.ticket, writer.relay(self._payload(), self.call)) as relayed:
-            async for piece in sse.frames(self.ticket.fuse.each(relayed.body)):
+        async with opened(ticket, writer.relay(self._payload(), self.call)) as relayed:
+            async for piece in sse.frames(ticket.fuse.each(relayed.body)):
                 if (data := sse.data_of(piece)) == sse.DONE:
                     break
                 if data:

@@ -28,6 +28,7 @@ from revision.steps import ModelSteps
 from server.admission import Ticket
 from server.admitted import Admitted
 from server.catalog import Choice
+from server.contained import Contained
 from server.deadline import Limits, limits
 from server.errors import InvalidRequest
 from server.ladder import lowered, told
@@ -58,10 +59,10 @@ OURS = frozenset(
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Job:
-    """A request under way. `model` is the id the client named, `created` in Unix seconds.
+class Opening:
+    """What a reply goes out under, known before its request is let in, and what it is reviewed by.
 
-    `asked` is the policy it would have without load.
+    `model` is the id the client named, `created` in Unix seconds, `started` by performance counter.
     """
 
     id: str
@@ -70,6 +71,14 @@ class Job:
     created: int
     started: float
     fingerprint: str
+    retriever: Retriever | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """A request under way. `asked` is the policy it would have without load."""
+
+    opening: Opening
     policy: Policy
     calls: Calls
     steps: ModelSteps
@@ -81,16 +90,21 @@ class Job:
     tells_status: bool = False
     cites: bool = False
 
+    @property
+    def revision_id(self) -> str:
+        """The review's id."""
+        return self.opening.revision_id
+
     def first_token(self) -> None:
         """Note that the first token of the final answer goes out now."""
-        seconds = time.perf_counter() - self.started
+        seconds = time.perf_counter() - self.opening.started
         self.services.metrics.first_token_seconds.labels(self.policy.mode).observe(seconds)
 
     async def events(self) -> AsyncGenerator[Event, None]:
         """Run the loop; the metrics see every event."""
         watch = self.services.metrics.watch()
         try:
-            async with aclosing(self_revise(self.steps, self.policy)) as loop:
+            async with aclosing(self_revise(Contained(self.steps), self.policy)) as loop:
                 async for event in loop:
                     watch.see(event)
                     if isinstance(event, Stopped):
@@ -153,6 +167,31 @@ def _is_side_request(services: Services, body: ChatRequest, headers: Headers) ->
     return by_prompt or says_side_request(headers.get(HEADER))
 
 
+async def begin(
+    services: Services, body: ChatRequest | AnswerRequest, plan: Plan, deadline: float
+) -> Opening:
+    """Return what is known of a reviewed request before it is let in.
+
+    Raises:
+        NotReady: there are no principles to review by.
+        DeadlinePassed: it was not known in time whether there are.
+
+    """
+    started = time.perf_counter()
+    retriever = None
+    if plan.mode != "draft":
+        retriever = await in_time(services.shelf.retriever(), deadline)
+    return Opening(
+        id=f"chatcmpl-{secrets.token_hex(14)}",
+        revision_id=f"rev_{secrets.token_hex(16)}",
+        model=body.model,
+        created=int(time.time()),
+        started=started,
+        fingerprint=_fingerprint(services, plan.choice.model, retriever),
+        retriever=retriever,
+    )
+
+
 async def open_job(  # noqa: PLR0913  # what a job is made of
     services: Services,
     body: ChatRequest | AnswerRequest,
@@ -162,11 +201,12 @@ async def open_job(  # noqa: PLR0913  # what a job is made of
     rounds: int | None = None,
     wanted: ChatRequest | None = None,
     ticket: Ticket | None = None,
+    opening: Opening | None = None,
 ) -> Job:
     """Return the job of a reviewed request; without a ticket its calls are not counted.
 
     `within` are its limits, which began when it came; `wanted` says how an answer is to be
-    written where the body itself is no chat's.
+    written where the body itself is no chat's; `opening` is what has been told of it already.
 
     Raises:
         NotReady: there are no principles to review by.
@@ -175,9 +215,7 @@ async def open_job(  # noqa: PLR0913  # what a job is made of
     """
     wishes = body.revision
     within = within or limits(services.settings, wishes)
-    retriever = None
-    if plan.mode != "draft":
-        retriever = await in_time(services.shelf.retriever(), within.deadline)
+    opening = opening or await begin(services, body, plan, within.deadline)
     asked = policy_for(
         plan.mode,
         max_rounds=wishes.max_rounds if rounds is None else rounds,
@@ -190,10 +228,15 @@ async def open_job(  # noqa: PLR0913  # what a job is made of
         options = _options(services, body)
     else:
         options = _options(services, wanted, ours=OURS | {"answer"})
-    revision_id = f"rev_{secrets.token_hex(16)}"
     turns = body.turns()
     calls = _open_calls(
-        services, plan, within, turns, seed=options.seed, affinity=revision_id, ticket=ticket
+        services,
+        plan,
+        within,
+        turns,
+        seed=options.seed,
+        affinity=opening.revision_id,
+        ticket=ticket,
     )
     case = Case(
         conversation=Conversation(messages=turns),
@@ -202,17 +245,12 @@ async def open_job(  # noqa: PLR0913  # what a job is made of
         calls=calls,
     )
     return Job(
-        id=f"chatcmpl-{secrets.token_hex(14)}",
-        revision_id=revision_id,
-        model=body.model,
-        created=int(time.time()),
-        started=time.perf_counter(),
-        fingerprint=_fingerprint(services, plan.choice.model, retriever),
+        opening=opening,
         policy=policy,
         calls=calls,
         steps=ModelSteps(
             case=case,
-            retriever=retriever,
+            retriever=opening.retriever,
             given=body.answer if isinstance(body, AnswerRequest) else None,
             unfit=_is_unfit(services, plan),
         ),

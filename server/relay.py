@@ -19,6 +19,7 @@ from server.departure import or_gone
 from server.draft_call import DraftCall
 from server.draft_chunks import Chunk
 from server.draft_stream import DraftStream, whole_body
+from server.entry import admit
 from server.event_stream import EventStream, comment, to_the_end
 from server.feed import Feed
 from server.job import Plan
@@ -42,6 +43,7 @@ async def relay(
     """Return the upstream's answer, streamed or whole.
 
     Raises:
+        ApiError: the request was not let in, or its client left.
         ModelError: the upstream gave none.
 
     """
@@ -55,7 +57,7 @@ async def relay(
         revision_id=revision_id,
         created=int(time.time()),
         started=time.perf_counter(),
-        ticket=request.state.ticket,
+        admitted=lambda: admit(services, request, within.review_by),
     )
     return await (_stream(job, request, within.ping_s) if body.stream else _whole(job, request))
 

@@ -76,11 +76,11 @@ def completion_body(job: Job, review: Review, events: Collection[Event]) -> dict
         "logprobs": None,
     }
     return {
-        "id": job.id,
+        "id": job.opening.id,
         "object": "chat.completion",
-        "created": job.created,
-        "model": job.model,
-        "system_fingerprint": job.fingerprint,
+        "created": job.opening.created,
+        "model": job.opening.model,
+        "system_fingerprint": job.opening.fingerprint,
         "choices": [choice],
         "usage": usage_body(total_usage(job.calls.records)),
         "revision": extension(job, review, events),
@@ -101,9 +101,9 @@ def revision_body(kind: str, job: Job, review: Review, events: Iterable[Event]) 
     return {
         "id": job.revision_id,
         "object": kind,
-        "created": job.created,
-        "model": job.model,
-        "system_fingerprint": job.fingerprint,
+        "created": job.opening.created,
+        "model": job.opening.model,
+        "system_fingerprint": job.opening.fingerprint,
         "answer": (given if kind == "critique" else answer_of(job, review)).text,
         "revision": extension(job, review, events),
         "usage": usage_body(total_usage(job.calls.records)),

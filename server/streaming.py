@@ -4,57 +4,97 @@ No word of the answer leaves before it is accepted. Until then the client gets t
 once and comments that name the stage; then the answer, whole, in chunks without any delay.
 """
 
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import aclosing
+
+from starlette.requests import Request
 
 from models.messages import Json
 from revision.calls import total_usage
 from revision.events import Drafted, DraftPiece, Event, StageBegan, Stopped
 from server import status_line
 from server.citations import annotations
+from server.departure import or_gone
 from server.event_stream import EventStream, comment, frame, pieces, to_the_end
 from server.exposed import Exposed, under_both_names
 from server.feed import Feed
-from server.job import Job
+from server.job import Job, Opening
 from server.replies import answer_of, extension, usage_body
+from server.schemas import ChatRequest
 from server.stages import Stages, told
 
 GRACE_S = 0.5
-"""How long the first byte waits for a failure that deserves a real HTTP status."""
+"""How long the first byte waits for a failure that deserves a real HTTP status: a refusal at the
+door, or a model server that is down. A request that is still in the queue then waits there on."""
+
+QUEUED = "queue"
+"""What a stream is told while its request waits to be let in."""
 
 
-async def stream_review(job: Job, *, include_usage: bool) -> EventStream:
-    """Return the streamed response.
+async def stream_review(
+    request: Request,
+    body: ChatRequest,
+    opening: Opening,
+    opened: Callable[[], Awaitable[Job]],
+    *,
+    ping_s: float,
+) -> EventStream:
+    """Return the streamed response; `opened` returns the job once the request is let in.
 
     Raises:
+        ApiError: the request is not let in, and that was known at once; or its client left.
         ModelError, RevisionError: there is no draft, and that was known at once.
 
     """
-    feed = Feed(job.events())
+    feed = Feed(_events(opened))
     try:
-        await feed.settle(_is_result, grace_s=GRACE_S)
+        await or_gone(request, feed.settle(_is_result, grace_s=GRACE_S))
     except BaseException:
         await feed.close()
         raise
-    chunks = Chunks(job, include_usage=include_usage)
+    usage = body.stream_options is not None and body.stream_options.include_usage
+    chunks = Chunks(opening, include_usage=usage, tells_status="status" in body.revision.include)
     return EventStream(
-        to_the_end(_frames(job, feed, chunks), before_failure=chunks.last_status),
+        to_the_end(_frames(feed, chunks, ping_s), before_failure=chunks.last_status),
         close=feed.close,
-        headers={"x-revision-id": job.revision_id},
+        headers={"x-revision-id": opening.revision_id},
     )
 
 
-async def _frames(job: Job, feed: Feed[Event], chunks: "Chunks") -> AsyncGenerator[bytes, None]:
+async def _events(opened: Callable[[], Awaitable[Job]]) -> AsyncGenerator[Job | Event, None]:
+    """Yield the job once it is let in, then its events."""
+    job = await opened()
+    yield job
+    async with aclosing(job.events()) as events:
+        async for event in events:
+            yield event
+
+
+async def _frames(
+    feed: Feed[Job | Event], chunks: "Chunks", ping_s: float
+) -> AsyncGenerator[bytes, None]:
     yield chunks.delta({"role": "assistant", "content": ""})
-    async with aclosing(_fold(job, feed, chunks)) as frames:
-        async for piece in frames:
-            yield piece
+    items = feed.items(patience=lambda: ping_s)
+    async with aclosing(items):
+        while not isinstance(job := await anext(items), Job):
+            yield comment(QUEUED)
+        async with aclosing(_fold(job, _events_in(items), chunks)) as frames:
+            async for piece in frames:
+                yield piece
 
 
-async def _fold(job: Job, feed: Feed[Event], chunks: "Chunks") -> AsyncGenerator[bytes, None]:
+async def _events_in(items: AsyncIterator[Job | Event | None]) -> AsyncIterator[Event | None]:
+    async for item in items:
+        if not isinstance(item, Job):
+            yield item
+
+
+async def _fold(
+    job: Job, items: AsyncIterator[Event | None], chunks: "Chunks"
+) -> AsyncGenerator[bytes, None]:
     seen: list[Event] = []
     stages, shown = Stages(), Exposed()
-    async for event in feed.items(patience=lambda: job.ping_s):
+    async for event in items:
         if event is not None:
             stages.see(event)
         match event:
@@ -70,7 +110,7 @@ async def _fold(job: Job, feed: Feed[Event], chunks: "Chunks") -> AsyncGenerator
                     yield chunks.delta(under_both_names(text))
             case Stopped():
                 job.first_token()
-                for piece in chunks.answer(event, seen):
+                for piece in chunks.answer(job, event, seen):
                     yield piece
             case _:
                 seen.append(event)
@@ -79,15 +119,16 @@ async def _fold(job: Job, feed: Feed[Event], chunks: "Chunks") -> AsyncGenerator
 class Chunks:
     """The chunks of one stream: one id, one creation time, one model."""
 
-    def __init__(self, job: Job, *, include_usage: bool) -> None:
-        self._job = job
+    def __init__(self, opening: Opening, *, include_usage: bool, tells_status: bool) -> None:
+        self._opening = opening
         self._include_usage = include_usage
+        self._tells_status = tells_status
         self._status_goes_on = False
 
-    def answer(self, stopped: Stopped, seen: list[Event]) -> Iterator[bytes]:
+    def answer(self, job: Job, stopped: Stopped, seen: list[Event]) -> Iterator[bytes]:
         """Yield the answer, the closing chunk with the extension, and the usage if asked for."""
         review = stopped.review
-        answer = answer_of(self._job, review)
+        answer = answer_of(job, review)
         yield from self.status(status_line.ended(review), done=True)
         for piece in pieces(answer.text):
             yield self.delta({"content": piece})
@@ -99,20 +140,20 @@ class Chunks:
                 for number, call in enumerate(answer.tool_calls)
             ]
             yield self.delta({"tool_calls": calls})
-        if cited := annotations(self._job, review, answer, seen):
+        if cited := annotations(job, review, answer, seen):
             yield self.delta({"annotations": cited})
         yield self.delta(
             {},
             finish=answer.finish_reason,
-            extra={"revision": extension(self._job, review, seen)},
+            extra={"revision": extension(job, review, seen)},
         )
         if self._include_usage:
-            usage = usage_body(total_usage(self._job.calls.records))
+            usage = usage_body(total_usage(job.calls.records))
             yield self._without_choices({"usage": usage})
 
     def status(self, description: str, *, done: bool = False) -> Iterator[bytes]:
         """Yield a chunk without choices that tells how far it is, if that was asked for."""
-        if self._job.tells_status:
+        if self._tells_status:
             self._status_goes_on = not done
             yield self._without_choices({"event": status_line.event(description, done=done)})
 
@@ -146,13 +187,13 @@ class Chunks:
 
     def _head(self) -> dict[str, Json]:
         return {
-            "id": self._job.id,
+            "id": self._opening.id,
             "object": "chat.completion.chunk",
-            "created": self._job.created,
-            "model": self._job.model,
-            "system_fingerprint": self._job.fingerprint,
+            "created": self._opening.created,
+            "model": self._opening.model,
+            "system_fingerprint": self._opening.fingerprint,
         }
 
 
-def _is_result(event: Event) -> bool:
+def _is_result(event: Job | Event) -> bool:
     return isinstance(event, Drafted | DraftPiece | Stopped)

@@ -133,6 +133,7 @@ LAST_RESORTS = {
     "server/event_stream.py",
     "server/responses/stream.py",
     "server/feed.py",
+    "server/contained.py",
     "revision/together.py",
 }
 

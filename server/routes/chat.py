@@ -4,8 +4,8 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from server.deadline import Limits, limits
-from server.entry import admit, enter
-from server.job import Plan, in_time, open_job, plan_chat, run
+from server.entry import admit
+from server.job import Job, Plan, begin, in_time, open_job, plan_chat, run
 from server.json_response import JsonResponse
 from server.relay import relay
 from server.replies import completion_body
@@ -33,17 +33,19 @@ async def answer(request: Request, services: Services, body: ChatRequest) -> Res
     within = limits(services.settings, body.revision, request.headers, stream=bool(body.stream))
     plan = await in_time(plan_chat(services, body, request.headers), within.deadline)
     if plan.relayed:
-        await enter(services, request, within.review_by)
         return await relay(services, request, body, plan, within)
     if not body.stream:
         return await services.repeats.once(
             request, lambda: whole(request, services, body, plan, within)
         )
-    ticket = await enter(services, request, within.review_by)
-    job = await open_job(services, body, plan, within=within, ticket=ticket)
-    request.state.revision_id = job.revision_id  # from here on errors carry it too
-    usage = body.stream_options is not None and body.stream_options.include_usage
-    return await stream_review(job, include_usage=usage)
+    opening = await begin(services, body, plan, within.deadline)
+    request.state.revision_id = opening.revision_id  # from here on errors carry it too
+
+    async def opened() -> Job:
+        ticket = await admit(services, request, within.review_by)
+        return await open_job(services, body, plan, within=within, ticket=ticket, opening=opening)
+
+    return await stream_review(request, body, opening, opened, ping_s=within.ping_s)
 
 
 async def whole(
@@ -55,9 +57,10 @@ async def whole(
         ApiError, ModelError, RevisionError: there is none.
 
     """
+    opening = await begin(services, body, plan, within.deadline)
+    request.state.revision_id = opening.revision_id  # from here on errors carry it too
     ticket = await admit(services, request, within.review_by)
-    job = await open_job(services, body, plan, within=within, ticket=ticket)
-    request.state.revision_id = job.revision_id  # from here on errors carry it too
+    job = await open_job(services, body, plan, within=within, ticket=ticket, opening=opening)
     review, events = await run(job)
     job.first_token()
     headers = {"x-revision-id": job.revision_id, "x-revision-status": review.status}

@@ -28,7 +28,7 @@ VARIABLES = {
         "most_new": 9,
     },
     "judge": {"criterion": "Says A", "kind": "require", "json": False},
-    "alone": {"statements": [{"statement": "Take 5 mg.", "items": ["5 mg"]}]},
+    "alone": {"statements": [{"statement": "Take 5 mg.", "items": ["5 mg"]}], "json": False},
     "critique": {"items": [ITEM]},
     "revise": {"items": [ITEM], "brief": False, "json": False, "fits": True},
     "merge": {"drafts": ["one", "two"], "json": False},
