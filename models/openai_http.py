@@ -15,6 +15,7 @@ from typing import Self
 import aiohttp
 import orjson
 
+from models.broken_body import end_with_connection
 from models.context import Context
 from models.errors import (
     MalformedReply,
@@ -307,6 +308,7 @@ class OpenAIServer:
                 async with AsyncExitStack() as stack:
                     async with fuse.waiting():
                         response = await stack.enter_async_context(asked)
+                    end_with_connection(response)
                     pieces = fuse.each(response.content.iter_any())
                     if response.status != 200:  # noqa: PLR2004
                         raise refusal(response.status, response.headers, await read_whole(pieces))

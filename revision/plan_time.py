@@ -3,10 +3,10 @@
 One slow step must not eat the time of all: each ends early enough for what is worth more. The
 draft may take everything, since nothing can replace it. What has a substitute gets a share: the
 search, the worded rubric (the retrieved criteria serve), further drafts. A written critique may
-take what the revision and its re-check can spare. And nothing is begun that cannot be finished: a
-revision without its re-check would be thrown away. How long those take is told by what this very
-request has seen: a revision writes about as much as the draft did, a re-check asks the same
-questions as the first one.
+take half of what the revision and its re-check can spare, whose times are only estimated. And
+nothing is begun that cannot be finished: a revision without its re-check would be thrown away. How
+long those take is told by what this very request has seen: a revision writes about as much as the
+draft did, a re-check asks the same questions as the first one.
 """
 
 import asyncio
@@ -40,7 +40,8 @@ class TimePlan:
         if step in SHARES:
             return self.begins + SHARES[step] * (self.ends - self.begins)
         if step == "critique":
-            return self.ends - self._draft_s - self._judging_s
+            needed = self._draft_s + self._judging_s
+            return self.ends - needed - max(0.0, self.left() - needed) / 2
         if step in {"revise", "merge"}:
             return self.ends - self._judging_s
         return self.ends

@@ -3,8 +3,8 @@
 A step promises `ModelError` and `RevisionError` and nothing else. A mistake of ours in one of them
 (a text that breaks a rule of the guard, an index library that raises what it never raised before)
 must not become a 500 in place of a draft that is there. It is logged as the mistake that it is, and
-told to the loop as a step that broke. Where there is no draft yet there is nothing to save, so the draft
-itself stands outside (ADR 0023).
+told to the loop as a step that broke. Where there is no draft yet there is nothing to save, so the
+draft itself stands outside (ADR 0023).
 """
 
 from collections.abc import AsyncGenerator, Iterator

@@ -9,13 +9,18 @@ import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
-from models.errors import ModelError
+from models.errors import ModelError, ModelOverloaded
 from models.protocols import ChatModel
 from revision.known_answers import Outcome, ask_known
+from server.admitted import Admitted
+from server.errors import ApiError
 from server.services import Services
 
 RETRY_S = 15.0
 """Pause after a judge could not be asked, or a model server did not say what it offers."""
+
+TENANT = "known answers"
+"""No client's name: those are hashes, or `anonymous`."""
 
 MEND = "name another with --judge-upstream and --judge-model"
 
@@ -60,9 +65,27 @@ async def _ask_new(services: Services) -> None:
     for card in await services.catalog.cards():
         judge = services.judge_of(card.id)
         if judge.name not in services.judges.outcomes:
-            outcome = await ask_known(judge, parallel=services.judgements_at_once)
+            outcome = await _ask(services, judge)
             services.judges.outcomes[judge.name] = outcome
             _tell(services, judge, outcome)
+
+
+async def _ask(services: Services, judge: ChatModel) -> Outcome:
+    """Ask one judge, in slots as for any request.
+
+    Raises:
+        ModelError: it could not be asked, or there is no room now.
+
+    """
+    try:
+        ticket = await services.admission.enter(TENANT)
+    except ApiError as refused:
+        raise ModelOverloaded(refused.message) from None
+    try:
+        admitted = Admitted(model=judge, ticket=ticket)
+        return await ask_known(admitted, parallel=services.judgements_at_once)
+    finally:
+        ticket.close()
 
 
 def _tell(services: Services, judge: ChatModel, outcome: Outcome) -> None:

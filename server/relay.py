@@ -86,7 +86,6 @@ async def _stream(job: DraftCall, request: Request, ping_s: float) -> Response:
     except BaseException:
         await feed.close()
         raise
-    job.count()
     return EventStream(
         to_the_end(_frames(job, feed, ping_s, has_begun=has_begun)),
         close=feed.close,
@@ -114,6 +113,8 @@ async def _frames(
         raise
     finally:
         job.book(told.usage, failed)
+        if told.complete:
+            job.count()
 
 
 async def _told(feed: Feed[Chunk], told: DraftStream, ping_s: float) -> AsyncGenerator[bytes, None]:

@@ -214,9 +214,7 @@ async def _reply(
     return True
 
 
-async def _send(
-    writer: asyncio.StreamWriter, piece: bytes, sent: int, fault: Fault | None
-) -> bool:
+async def _send(writer: asyncio.StreamWriter, piece: bytes, sent: int, fault: Fault | None) -> bool:
     """Send a piece of the body, after `sent` bytes of it; return whether that was the last."""
     match fault:
         case Drip():
