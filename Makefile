@@ -1,4 +1,4 @@
-# Targets: install, check, test, test-clients, fuzz, bench, serve. Needs Python 3.11+, and nothing else that is not here.
+# Targets: install, check, test, test-clients, fuzz, soak, bench, serve. Needs Python 3.11+, and nothing else that is not here.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -9,7 +9,7 @@ ARGS ?=
 # A file of questions for `make bench`, against a gateway that runs already.
 QUESTIONS ?= retrieval/data/rubrics.jsonl
 
-.PHONY: install serve test test-clients fuzz check bench clean
+.PHONY: install serve test test-clients fuzz soak check bench clean
 .DEFAULT_GOAL := install
 
 install: $(STAMP)
@@ -37,6 +37,10 @@ test-clients: install
 # schemathesis against /openapi.json for two minutes; ARGS="--seconds N --seed N" for another run.
 fuzz: install
 	$(BIN)/python -m tests.fuzz.run $(ARGS)
+
+# Twenty minutes of load with faults, and the question what is left behind; ARGS="--minutes 2" for less.
+soak: install
+	$(BIN)/python -m tests.soak.run $(ARGS)
 
 check: install
 	$(BIN)/ruff check .

@@ -15,7 +15,7 @@ from models.errors import (
     ModelTimeout,
     ModelUnavailable,
 )
-from models.messages import Call, Completion, Delta, Message, Usage
+from models.messages import Call, Completion, Delta, JsonSchema, Message, Usage
 from models.openai_chat import OpenAIChatModel
 from models.openai_http import OpenAIServer
 from models.yes_no import yes_probability
@@ -23,6 +23,7 @@ from tests.fakes.vllm import (
     DRAFT,
     MODEL,
     Answer,
+    Body,
     Cut,
     ErrorInStream,
     FakeVLLM,
@@ -562,3 +563,46 @@ async def test_a_broken_stream_still_says_what_it_has_cost(model: OpenAIChatMode
         with pytest.raises(ModelError) as caught:
             await streamed(model, ask())
         assert caught.value.spent == Usage(prompt_tokens=9, completion_tokens=4)
+
+
+SCHEMA = JsonSchema(name="verdict", schema={"type": "object"})
+
+
+def takes_no_schema(body: Body) -> Reply:
+    return Status(status=400) if "response_format" in body else '{"verdict": "yes"}'
+
+
+async def test_a_server_that_takes_no_schema_is_asked_without_it_from_then_on(
+    model: OpenAIChatModel, vllm: FakeVLLM
+):
+    vllm.script["critique"] = takes_no_schema
+    for _ in range(3):
+        reply = await model.complete(ask("critique", schema=SCHEMA))
+        assert reply.text == '{"verdict": "yes"}'
+    assert ["response_format" in one.body for one in vllm.of("critique")] == [True, *[False] * 3]
+
+
+async def test_one_schema_that_is_refused_says_nothing_of_others(
+    model: OpenAIChatModel, vllm: FakeVLLM
+):
+    vllm.script["critique"] = ["{}", Status(status=400), "{}", "{}"]
+    for _ in range(3):
+        await model.complete(ask("critique", schema=SCHEMA))
+    sent = ["response_format" in one.body for one in vllm.of("critique")]
+    assert sent == [True, True, False, True]
+
+
+async def test_what_is_refused_with_and_without_a_schema_is_refused(
+    model: OpenAIChatModel, vllm: FakeVLLM
+):
+    vllm.script["critique"] = Status(status=400)
+    with pytest.raises(ModelRejected):
+        await model.complete(ask("critique", schema=SCHEMA))
+    assert model.server.takes_schema == {}
+
+
+async def test_a_schema_of_the_client_s_is_never_left_out(model: OpenAIChatModel, vllm: FakeVLLM):
+    vllm.script["draft"] = takes_no_schema
+    with pytest.raises(ModelRejected):
+        await model.complete(ask("draft", options={"response_format": {"type": "json_object"}}))
+    assert len(vllm.of("draft")) == 1

@@ -98,3 +98,14 @@ def once(of: World, review) -> int:
     """Return the bound without retries, as the design has it."""
     judged = (1 + review.rounds) * (len(review.rubric.criteria) + 1)
     return of.policy.drafts + 4 + judged + review.rounds
+
+
+async def test_the_retry_asks_for_json_under_a_schema_and_says_so():
+    of = world("perhaps", script={"alone-retry": ['{"verdict": "yes"}']})
+    assert (await of.review()).status == "revised"
+    (first,), (again,) = of.asked("alone"), of.asked("alone-retry")
+    assert first.schema is None
+    assert first.messages[-1].text.endswith("Reply with one word: yes or no.")
+    assert again.schema is not None
+    assert again.messages[-1].text.endswith('{"verdict": "no"}, and nothing else.')
+    assert "Take 40 mg" in again.messages[-1].text

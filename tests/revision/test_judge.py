@@ -7,7 +7,7 @@ import pytest
 from models.errors import ModelTimeout, ModelUnavailable
 from models.messages import Completion
 from revision.critique import Verdict
-from revision.errors import Unparsable
+from revision.errors import JudgeUnfit, StepBroke, Unparsable
 from revision.judge import judge
 from revision.rubric import Criterion, Rubric
 from tests.revision.world import World, criterion, verdict
@@ -129,3 +129,12 @@ async def test_a_judgement_costs_one_token_and_asks_for_probabilities():
     assert (call.max_tokens, call.temperature, call.top_logprobs) == (1, 0.0, 20)
     assert call.thinks is False
     assert [turn.role for turn in call.messages] == ["user", "assistant", "user"]
+
+
+@pytest.mark.parametrize("error", [StepBroke("ours"), JudgeUnfit("never asked")])
+async def test_a_failure_of_any_kind_is_told_and_the_known_kinds_come_first(error):
+    both = Rubric(criteria=(*RUBRIC.criteria, *RUBRIC.criteria), made_by="retrieval")
+    _, critique = await judged({"judge": [error, error]}, both)
+    assert critique.failure is error
+    _, critique = await judged({"judge": [error, ModelTimeout("late")]}, both)
+    assert isinstance(critique.failure, ModelTimeout)

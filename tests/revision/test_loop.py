@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from models.errors import ModelUnavailable
+from models.errors import ModelRejected, ModelUnavailable
 from models.messages import Completion
 from retrieval.errors import IndexMissing
 from revision.conversation import AnswerOptions
@@ -459,3 +459,31 @@ async def test_a_gain_within_the_judge_s_noise_leaves_the_draft():
     review = await world.review()
     assert (review.status, review.stop_reason) == ("kept_draft", "no_gain")
     assert review.best.answer.text == "[A]"
+
+
+@pytest.mark.parametrize("error", [DOWN, ModelRejected("refused", status=400)])
+async def test_a_merge_that_fails_leaves_the_round_to_the_critique(error):
+    script = {
+        "draft": ["[A] first"],
+        "draft-2": ["[B] second"],
+        "draft-3": ["[C] third"],
+        "rubric": lambda _: "none",
+        "merge": [error],
+        "revise": ["[A][C] mended"],
+    }
+    world = World(script, [A, C], mode="thorough")
+    review = await world.review()
+    assert (review.status, review.stop_reason, review.rounds) == ("revised", "all_met", 1)
+    assert len(world.asked("critique")) == 1
+
+
+@pytest.mark.parametrize("error", [DOWN, ModelRejected("refused", status=400)])
+async def test_a_written_critique_that_fails_costs_no_revision(error):
+    script = {
+        "draft": ["[A] first"],
+        "rubric": lambda _: "none",
+        "critique": [error],
+        "revise": ["[A][C] mended"],
+    }
+    review = await World(script, [A, C], mode="standard").review()
+    assert (review.status, review.best.answer.text) == ("revised", "[A][C] mended")

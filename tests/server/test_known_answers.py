@@ -182,3 +182,40 @@ async def test_the_application_asks_by_itself_when_it_starts(vllm: FakeVLLM, tmp
         while not state["services"].judges.outcomes:  # noqa: ASYNC110  # as above
             await asyncio.sleep(0.005)
     assert len(vllm.of("judge")) == 10
+
+
+async def test_known_answers_wait_for_slots_like_anyone_and_give_them_back(
+    open_gateway: Opener, vllm: FakeVLLM
+):
+    vllm.script["judge"] = sound
+    gateway = await open_gateway(calls_at_once=1)
+    admission = gateway.services.admission
+    holder = await admission.enter("a client")
+    async with watching(gateway.services):
+        async with asyncio.timeout(2):
+            while not admission.waiting:  # noqa: ASYNC110  # it tells nobody
+                await asyncio.sleep(0.005)
+        assert not vllm.requests
+        holder.close()
+        async with asyncio.timeout(10):
+            while MODEL not in gateway.services.judges.outcomes:  # likewise
+                assert admission.running <= 1
+                await asyncio.sleep(0.005)
+    assert admission.running == 0
+
+
+async def test_a_full_queue_puts_the_known_answers_off_and_fails_no_judge(
+    open_gateway: Opener, vllm: FakeVLLM, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(known_answers, "RETRY_S", 0.05)
+    vllm.script["judge"] = sound
+    gateway = await open_gateway(calls_at_once=1, queue_length=0)
+    holder = await gateway.services.admission.enter("a client")
+    async with watching(gateway.services):
+        await asyncio.sleep(0.2)
+        assert not gateway.services.judges.outcomes
+        holder.close()
+        async with asyncio.timeout(10):
+            while MODEL not in gateway.services.judges.outcomes:  # noqa: ASYNC110  # one event
+                await asyncio.sleep(0.005)
+    assert gateway.services.judges.outcomes[MODEL].passed

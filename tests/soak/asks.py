@@ -144,9 +144,9 @@ def complaint(ask: Ask, seen: Seen) -> str | None:
         return "a stream without its end"
     if seen.error is not None:
         expected = ask.step == "draft" and ask.fault not in {None, "slow"}
-        right = seen.status == 200 or seen.status in NO_ANSWER  # noqa: PLR2004
+        right = seen.status == 200 or seen.status in NO_ANSWER
         return None if expected and right else f"{seen.status} {seen.error}"
-    if seen.status != 200:  # noqa: PLR2004
+    if seen.status != 200:
         return f"{seen.status} without an error"
     if not seen.text.strip() and ask.mode != "draft":
         return "an empty answer"
