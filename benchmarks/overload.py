@@ -1,9 +1,12 @@
-"""What happens when more is asked than can be answered: `python -m benchmarks.overload [SECONDS]`.
+"""What happens when more is asked than can be answered.
+
+    python -m benchmarks.overload [SECONDS [standard]]
 
 A model server of fixed capacity (a fake one, so that nothing but the gateway is measured) behind
 the gateway, on loopback. Its capacity in whole reviews is measured by a closed loop first; then
 requests come at multiples of that, at random times and whether or not earlier ones were answered,
-as patients do. Goodput is answers a second that came whole and in time.
+as patients do. Goodput is answers a second that came whole and in time. With `standard` as the
+operator's minimum no review may give way, so that goodput rests on admission alone.
 """
 
 import asyncio
@@ -18,6 +21,7 @@ from pathlib import Path
 
 from aiohttp import web
 
+from revision.policy import Mode
 from tests.fakes.embedder import HashingEmbedder
 from tests.fakes.library import SIGNS, open_library
 from tests.fakes.vllm import REVISED, Body, FakeVLLM, Reply, lacks
@@ -128,12 +132,19 @@ async def load(gateway: Gateway, factor: float, rate: float, seconds: float) -> 
     )
 
 
-async def measure(seconds: float, factors: Sequence[float] = FACTORS) -> tuple[float, list[Load]]:
+async def measure(
+    seconds: float, factors: Sequence[float] = FACTORS, *, minimum_mode: Mode = "draft"
+) -> tuple[float, list[Load]]:
     """Return the capacity in reviews a second, and what each multiple of it gave."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         library = open_library(folder, HashingEmbedder())
-        wishes = {"calls_at_once": SLOTS, "queue_length": QUEUE_LENGTH, "queue_s": QUEUE_S}
+        wishes = {
+            "calls_at_once": SLOTS,
+            "queue_length": QUEUE_LENGTH,
+            "queue_s": QUEUE_S,
+            "minimum_mode": minimum_mode,
+        }
         async with Engine() as engine, serving(engine, library, folder, **wishes) as gateway:
             whole = await capacity(gateway, seconds / 2)
             return whole, [await load(gateway, one, one * whole, seconds) for one in factors]
@@ -142,7 +153,8 @@ async def measure(seconds: float, factors: Sequence[float] = FACTORS) -> tuple[f
 def main() -> None:
     """Print the report."""
     seconds = float(sys.argv[1]) if len(sys.argv) > 1 else 20.0
-    whole, loads = asyncio.run(measure(seconds))
+    minimum: Mode = "standard" if "standard" in sys.argv[2:] else "draft"
+    whole, loads = asyncio.run(measure(seconds, minimum_mode=minimum))
     print(f"capacity: {whole:.1f} whole reviews a second\n")
     print("| times capacity | answers/s | s, median (p99) | refused (s, p99) | how they ended |")
     print("|--:|--:|--:|--:|---|")

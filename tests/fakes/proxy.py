@@ -1,9 +1,8 @@
 """A proxy on real sockets between the gateway and its model server, which does the network harm.
 
 The fake model server fails as a program fails; this fails as a network does. It reads each request
-whole, picks the fault of its step (`x-clinalign-step`), and does it to the bytes of the reply, which
-it never looks into. What is no step of the loop, such as the list of models or a health route, goes
-through untouched.
+whole, picks the fault of its step (`x-clinalign-step`), and does it to the bytes of the reply. What
+is no step of the loop, such as the list of models or a health route, goes through untouched.
 """
 
 import asyncio

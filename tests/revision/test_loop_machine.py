@@ -154,7 +154,7 @@ class Loop(RuleBasedStateMachine):
 
     @precondition(lambda self: self.waits("draft"))
     @rule(count=st.integers(1, 3), calls_tools=st.sampled_from([False, False, False, True]))
-    def a_draft_comes(self, count: int, calls_tools: bool) -> None:
+    def a_draft_comes(self, count: int, calls_tools: bool) -> None:  # noqa: FBT001  # drawn by name
         tools = ({"id": "1"},) if calls_tools else ()
         first = Completion(text="draft", finish_reason="stop", tool_calls=tools)
         more = [self.answer() for _ in range(count - 1)] if self.policy.drafts > 1 else []
@@ -182,7 +182,7 @@ class Loop(RuleBasedStateMachine):
 
     @precondition(lambda self: self.waits("fits"))
     @rule(fits=st.booleans())
-    def the_form_is_known(self, fits: bool) -> None:
+    def the_form_is_known(self, fits: bool) -> None:  # noqa: FBT001  # likewise
         self.end("fits", fits)
 
     @precondition(lambda self: self.waits("explain"))

@@ -1,5 +1,6 @@
 """OpenAI's own client, with its answers validated strictly against its own types."""
 
+import asyncio
 from collections.abc import AsyncIterator
 
 import openai
@@ -7,8 +8,22 @@ import pytest
 from openai import AsyncOpenAI
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
 
+from models.retries import FLOOR, REFILL_S, SHARE
+from server import errors
 from tests.fakes.library import QUESTION, SIGNS
-from tests.fakes.vllm import DRAFT, MODEL, REVISED, Answer, FakeVLLM, Slow, Status, lacks
+from tests.fakes.vllm import (
+    DRAFT,
+    MODEL,
+    REVISED,
+    Answer,
+    FakeVLLM,
+    Hang,
+    Raw,
+    Reply,
+    Slow,
+    Status,
+    lacks,
+)
 from tests.server.gateway import Gateway
 
 MESSAGES = [{"role": "user", "content": QUESTION}]
@@ -121,3 +136,46 @@ async def test_the_client_does_not_repeat_a_request_that_is_wrong(gateway: Gatew
         with pytest.raises(openai.BadRequestError):
             await client.chat.completions.create(model=MODEL, messages=MESSAGES)
     assert len(vllm.of("draft")) == 1
+
+
+@pytest.mark.parametrize(
+    ("draft", "status"),
+    [
+        (Answer(text=""), 502),
+        (Raw(writes=(b"<html>",)), 502),
+        (Hang(), 504),
+        (Status(status=401), 502),
+    ],
+)
+async def test_the_client_does_not_repeat_what_failed_for_good(
+    gateway: Gateway, vllm: FakeVLLM, draft: Reply, status: int
+):
+    vllm.script["draft"] = draft
+    async with gateway.openai().with_options(max_retries=2) as client:
+        with pytest.raises(openai.APIStatusError) as caught:
+            await client.chat.completions.create(
+                model=f"{MODEL}-fast",
+                messages=MESSAGES,
+                extra_body={"revision": {"deadline_ms": 600}},
+            )
+    assert caught.value.status_code == status
+    assert len(vllm.of("draft")) <= 2  # an empty draft is asked for once more by the gateway
+
+
+async def test_the_client_s_and_the_gateway_s_retries_together_stay_bounded(
+    gateway: Gateway, vllm: FakeVLLM, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(errors, "RETRY_AFTER_S", 0.01)
+    vllm.script["draft"] = Status(status=500)
+    clock = asyncio.get_running_loop().time
+    began = clock()
+    async with gateway.openai().with_options(max_retries=2) as client:
+
+        async def ask() -> None:
+            with pytest.raises(openai.InternalServerError):
+                await client.chat.completions.create(model=f"{MODEL}-draft", messages=MESSAGES)
+
+        await asyncio.gather(*(ask() for _ in range(8)))
+    asked = 8 * 3
+    budget = FLOOR + SHARE * asked + (clock() - began) / REFILL_S
+    assert asked < len(vllm.of("draft")) <= asked + budget

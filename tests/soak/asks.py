@@ -36,8 +36,9 @@ REPEATED = 0.05
 HANGS_MS = 1500
 """The deadline of a request that meets a call that hangs."""
 LATE_S = 0.5
-"""Invariant I3: how much later than its deadline an answer may come; the machine's share is more."""
+"""Invariant I3: how much later than its deadline an answer may come."""
 MACHINE_S = 2.0
+"""And what a busy machine adds to that."""
 
 STEPS = ("draft", "rubric", "judge", "critique", "revise")
 MODES = ("draft", "fast", "standard", "thorough")
@@ -136,7 +137,9 @@ def _unless_told(step: str, well: Rule) -> Callable[[Body], Reply]:
     return answer
 
 
-def complaint(ask: Ask, seen: Seen) -> str | None:
+def complaint(  # noqa: PLR0911  # one for each thing that can be wrong
+    ask: Ask, seen: Seen
+) -> str | None:
     """Say what is wrong with an outcome, if anything is; a broken replica excuses some streams."""
     if ask.fault == "hang" and seen.seconds > HANGS_MS / 1000 + LATE_S + MACHINE_S:
         return f"came after {seen.seconds:.1f} s"

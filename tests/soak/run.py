@@ -204,9 +204,9 @@ def left_behind(before: dict[str, int], after: dict[str, int], run: Run) -> list
         for name in ("fds", "tasks", "slots", "waiting", "shared", "calls")
         if after[name] > before[name]
     ]
-    if (growth := slope(run)) * (run.memory[-1][0] - run.memory[0][0]) / 1000 > LEAST_KB:
-        if growth > GROWTH_KB:
-            found.append(f"memory grows by {growth:.0f} kB for each thousand requests")
+    growth, thousands = slope(run), (run.memory[-1][0] - run.memory[0][0]) / 1000
+    if growth > GROWTH_KB and growth * thousands > LEAST_KB:
+        found.append(f"memory grows by {growth:.0f} kB for each thousand requests")
     return found
 
 
