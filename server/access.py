@@ -163,6 +163,7 @@ async def _decide(request: Request, services: Services, scopes: frozenset[Scope]
             code="invalid_api_key",
             challenge=BAD_TOKEN,
         ) from None
+    request.state.key_id = key.id  # for the log, also where it may not do this
     if not key.opens(scopes):
         wanted = sorted(scopes)
         raise Refused(
@@ -173,5 +174,4 @@ async def _decide(request: Request, services: Services, scopes: frozenset[Scope]
             status=403,
             kind="permission_error",
         )
-    request.scope["state"]["key_id"] = key.id  # for the log, also where its limits are used up
     return Access(key=key, headers=await services.rates.count(key))

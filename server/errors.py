@@ -153,7 +153,7 @@ class Refused(ApiError):  # noqa: N818
         code: str,
         challenge: str | None = None,
         status: int = 401,
-        kind: str = "authentication_error",
+        kind: str = "invalid_request_error",
         param: str | None = None,
     ) -> None:
         headers = {"www-authenticate": challenge} if challenge else {}

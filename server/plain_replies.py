@@ -152,8 +152,10 @@ class TextReply:
         pieces = [self._told(piece) for piece in reply.choices if piece.index not in self._ended]
         if (cost := reply.cost()) != Usage():
             self.spent = cost
-        usage = reply.told_usage() if self._tells_usage else {}
-        return {**self._head, "choices": list(pieces), **usage} if pieces or usage else None
+        usage = reply.told_usage()
+        if not pieces and not (usage and self._tells_usage):
+            return None
+        return {**self._head, "choices": list(pieces), **usage}
 
     def _told(self, piece: Piece) -> Json:
         if piece.index >= self._most:
