@@ -53,6 +53,15 @@ class Counts:
                 return count
         return await self._own.incr(name, lasts_s, amount)
 
+    async def take_back(self, name: str, amount: int, *, lasts_s: int) -> None:
+        """Take from a counter what was added to it; never below nothing, which would be a credit.
+
+        A counter falls below where what was added went to counters that are out of reach now.
+        """
+        count = await self.add(name, -amount, lasts_s=lasts_s)
+        if count < 0:
+            await self.add(name, -count, lasts_s=lasts_s)
+
     async def read(self, name: str) -> int:
         """Return what a counter stands at."""
         if (shared := self._reachable()) is not None:

@@ -126,7 +126,7 @@ class Spending:
         counts = self._rates.counts
         used = await counts.add(name, amount, lasts_s=2 * MINUTE_S)
         if used - amount >= limit:
-            await counts.add(name, -amount, lasts_s=2 * MINUTE_S)
+            await counts.take_back(name, amount, lasts_s=2 * MINUTE_S)
             after = await self._rates.wait_s(self._key, self._minute, limit)
             headers = _headers("tokens", limit, used - amount, after)
             raise RateLimited("tokens", limit, after, headers)
@@ -143,7 +143,7 @@ class Spending:
         now, counts = minute_of(self._key.id), self._rates.counts
         if self._aside and now.number == self._minute.number and counts.is_local == self._was_local:
             name = _tokens(self._key, now.number)
-            await counts.add(name, -self._aside, lasts_s=2 * MINUTE_S)
+            await counts.take_back(name, self._aside, lasts_s=2 * MINUTE_S)
             self._charged = 0
         owed = spent - self._charged
         self._aside, self._charged = 0, max(spent, self._charged)

@@ -8,6 +8,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -90,13 +91,20 @@ async def running_postgres(folder: Path) -> AsyncIterator[str]:
     try:
         await listens(port)
         asking = [str(programs / "pg_isready"), "-h", "127.0.0.1", "-p", str(port)]
-        async with asyncio.timeout(READY_S):
-            while await asyncio.to_thread(child(asking).wait, READY_S):
-                await asyncio.sleep(0.05)
+        await asyncio.to_thread(succeeds, asking)
         yield f"postgresql://clinalign@127.0.0.1:{port}/postgres"
     finally:
         server.send_signal(signal.SIGINT)  # its fast end, which waits for no client
         server.wait(20)
+
+
+def succeeds(command: list[str]) -> None:
+    """Run a command until it succeeds."""
+    end = time.monotonic() + READY_S
+    while child(command).wait(READY_S):
+        if time.monotonic() > end:
+            raise AssertionError(f"{command[0]} does not succeed")
+        time.sleep(0.05)
 
 
 def postgres_programs() -> Path:
