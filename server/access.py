@@ -5,8 +5,10 @@ the request got there. What no route answers, an unknown path or method, is deci
 that without a key there is nothing to see. Open routes say so by `OPEN`.
 """
 
+import logging
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from ipaddress import ip_address
 from typing import TypeAlias
 
 from fastapi import Request
@@ -21,6 +23,8 @@ from server.keys.key import SCOPES, Key, Scope
 from server.keys.ring import KeyRefused
 from server.rates.rates import Spending
 from server.services import Services
+
+log = logging.getLogger("clinalign")
 
 WORDS = {
     "unknown": "the API key is not one of this server's: check that it is whole",
@@ -64,6 +68,8 @@ class Needs:
             request.state.access = await _decide(request, services, self.scopes)
         except (Refused, RateLimited) as error:
             services.metrics.refused(error)
+            if isinstance(error, Refused):
+                log.info("refused reason=%s client=%s", error.reason, _address(request))
             raise
 
 
@@ -147,6 +153,14 @@ def check_rules(routes: Iterable[BaseRoute]) -> None:
             raise RuntimeError(
                 f"the route {name} does not say who may use it: see server/access.py"
             )
+
+
+def _address(request: Request) -> str:
+    """Return who asks, for whoever looks for guessers; what a proxy says may be anything."""
+    try:
+        return str(ip_address(request.client.host if request.client else ""))
+    except ValueError:
+        return "unknown"
 
 
 async def _decide(request: Request, services: Services, scopes: frozenset[Scope]) -> Access:

@@ -121,6 +121,11 @@ async def _tell(services: Services) -> None:
         log.error("upstream: %s; waiting for it to come up", error)  # noqa: TRY400  # likewise
     else:
         log.info("models: %s", names)
-    log.info("serving http://%s:%s/v1", services.settings.host, services.settings.port)
-    if services.settings.is_demo:
+    settings = services.settings
+    scheme = "https" if settings.tls_cert else "http"
+    host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    log.info("serving %s://%s:%s/v1", scheme, host, settings.port)
+    if services.ring.is_on:
+        log.info("keys are asked for: %d known", len(services.ring.keys))
+    if settings.is_demo:
         log.warning("%s", embedded.WARNING)

@@ -65,8 +65,8 @@ def serve(
     check_tls(settings)
     asyncio.run(check_protected(settings))
     configure(settings.log_level)
-    warn_of_plain_text(settings)
     with _listen(settings) as listener:
+        warn_of_plain_text(settings)
         app = create_app(settings)
         server = Drained(
             uvicorn.Config(

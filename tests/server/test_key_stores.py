@@ -52,7 +52,8 @@ async def test_what_is_kept_comes_back_whole_and_revoking_is_once(store: KeyStor
     assert await store.read() == ()
     with pytest.raises(NoSuchKey, match="keys list"):
         await store.revoke("a" * 12, NOW)
-    key, other = full_key(), replace(full_key(), created=NOW + timedelta(seconds=5))
+    key = full_key()
+    other = replace(full_key(), created=key.created + timedelta(seconds=5))
     await store.add(key)
     await store.add(other)
     assert await store.read() == (key, other)
