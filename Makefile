@@ -1,4 +1,5 @@
-# Targets: install, check, test, test-clients, fuzz, soak, bench, serve. Needs Python 3.11+, and nothing else that is not here.
+# Targets: install, check, services, test, test-clients, fuzz, soak, bench, serve. Needs Python 3.11+,
+# and nothing else that is not here.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -9,7 +10,7 @@ ARGS ?=
 # A file of questions for `make bench`, against a gateway that runs already.
 QUESTIONS ?= retrieval/data/rubrics.jsonl
 
-.PHONY: install serve test test-clients fuzz soak check bench clean
+.PHONY: install serve test services test-clients fuzz soak check bench clean
 .DEFAULT_GOAL := install
 
 install: $(STAMP)
@@ -29,6 +30,12 @@ serve: install
 
 test: install
 	$(BIN)/python -m pytest $(ARGS)
+
+# Redis and PostgreSQL, against which tests of keys and limits run; without them those are skipped.
+services:
+	command -v redis-server >/dev/null && ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 \
+		|| { apt-get update -qq && DEBIAN_FRONTEND=noninteractive \
+		apt-get install -y -qq --no-install-recommends redis-server postgresql; }
 
 # Real clients against a running gateway, each in an environment of its own under .clients/.
 test-clients: install

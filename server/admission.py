@@ -214,7 +214,8 @@ class Admission:
 class Ticket:
     """A request that has begun; `close` it at the end.
 
-    `rung` says how much its review is cut, `waited_s` how long it was queued.
+    `rung` says how much its review is cut, `waited_s` how long it was queued, `spent` how many
+    tokens its calls have cost so far.
     """
 
     def __init__(
@@ -223,6 +224,7 @@ class Ticket:
         self.rung = rung
         self.waited_s = waited_s
         self.fuse = admission.fuse
+        self.spent = 0
         self._admission = admission
         self._number = number
         self._holds_first = True

@@ -1,10 +1,11 @@
-"""Models whose every call takes a slot, and is ended when the gateway stops."""
+"""Models whose every call takes a slot, is charged, and is ended when the gateway stops."""
 
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import TypeVar
 
+from models.errors import ModelError
 from models.messages import Call, Completion, Delta
 from models.protocols import ChatModel
 from server.admission import Ticket
@@ -27,7 +28,13 @@ class Admitted:
     async def complete(self, call: Call) -> Completion:
         """Return the whole reply."""
         async with self.ticket.slot(), self.ticket.fuse.waiting():
-            return await self.model.complete(call)
+            try:
+                reply = await self.model.complete(call)
+            except ModelError as error:
+                self.ticket.spent += error.spent.total_tokens
+                raise
+            self.ticket.spent += reply.usage.total_tokens
+            return reply
 
     async def stream(self, call: Call) -> AsyncIterator[Delta | Completion]:
         """Yield the reply's pieces as they come, then the whole of it."""
@@ -35,7 +42,12 @@ class Admitted:
             pieces = self.model.stream(call)
             try:
                 async for piece in self.ticket.fuse.each(pieces):
+                    if isinstance(piece, Completion):
+                        self.ticket.spent += piece.usage.total_tokens
                     yield piece
+            except ModelError as error:
+                self.ticket.spent += error.spent.total_tokens
+                raise
             finally:
                 if hasattr(pieces, "aclose"):
                     await pieces.aclose()  # the slot is free only when the call has ended

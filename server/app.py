@@ -14,7 +14,8 @@ from models import embedded
 from models.errors import EmbedderError, ModelError
 from retrieval.errors import RetrievalError
 from revision.errors import RevisionError
-from server.errors import ApiError, NotReady, on_error
+from server.access import answer_error, check_rules
+from server.errors import ApiError, NotReady
 from server.known_answers import watching
 from server.metrics import Metrics
 from server.middleware import RequestScope
@@ -47,12 +48,14 @@ def create_app(settings: Settings, services: Services | None = None) -> "Gateway
     async def lifespan(_: FastAPI) -> AsyncIterator[Mapping[str, Services]]:
         if services is not None:
             metrics.observe(services.admission, services.upstream.replicas)
+            metrics.watch_keys(services.ring, services.rates.counts)
             yield {"services": services}
             return
         async with open_services(settings, metrics) as opened:
             await _tell(opened)
             app.services = opened
             metrics.observe(opened.admission, opened.upstream.replicas)
+            metrics.watch_keys(opened.ring, opened.rates.counts)
             async with watching(opened):
                 yield {"services": opened}
 
@@ -60,6 +63,7 @@ def create_app(settings: Settings, services: Services | None = None) -> "Gateway
         metrics,
         title="clinalign-serve",
         version=package_version(),
+        openapi_url=None,  # server.routes.docs has it, with a rule like every other route
         docs_url=None,  # FastAPI's pages load scripts from other servers; server.routes.docs
         redoc_url=None,
         lifespan=lifespan,
@@ -76,8 +80,9 @@ def create_app(settings: Settings, services: Services | None = None) -> "Gateway
         HTTPException,
         Exception,
     ):
-        app.add_exception_handler(kind, on_error)
+        app.add_exception_handler(kind, answer_error)
     for part in PARTS:
+        check_rules(part.router.routes)
         app.include_router(part.router)
     return app
 
@@ -116,6 +121,11 @@ async def _tell(services: Services) -> None:
         log.error("upstream: %s; waiting for it to come up", error)  # noqa: TRY400  # likewise
     else:
         log.info("models: %s", names)
-    log.info("serving http://%s:%s/v1", services.settings.host, services.settings.port)
-    if services.settings.is_demo:
+    settings = services.settings
+    scheme = "https" if settings.tls_cert else "http"
+    host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    log.info("serving %s://%s:%s/v1", scheme, host, settings.port)
+    if services.ring.is_on:
+        log.info("keys are asked for: %d known", len(services.ring.keys))
+    if settings.is_demo:
         log.warning("%s", embedded.WARNING)

@@ -97,6 +97,7 @@ class DraftCall:
             usage=usage or known or Usage(),
             error=type(error).__name__ if error else None,
         )
+        self.ticket.spent += record.usage.total_tokens
         self.services.metrics.spent([record])
 
     @property

@@ -6,6 +6,8 @@ ApiError            an answer in OpenAI's error form
 ├── NotReady        503 with Retry-After
 ├── Overloaded      503 with Retry-After
 ├── ShareUsedUp     429 with Retry-After
+├── Refused         401 or 403: no key, one that is not good, or not for this
+├── RateLimited     429 with Retry-After: a key's limits
 ├── Stopping        503 with Retry-After
 └── ReviewDegraded  502: the operator wants no answer rather than an unreviewed one
 
@@ -14,7 +16,10 @@ never repeat what was sent, nor what the model server said, since both may be a 
 """
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Literal
 
 from fastapi import Request
 from fastapi.exceptions import RequestValidationError
@@ -37,6 +42,7 @@ from revision.errors import DeadlinePassed, EmptyDraft, RevisionError
 from server.json_response import JsonResponse
 
 RETRY_AFTER_S = 5
+NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 
 
 class ApiError(Exception):
@@ -47,7 +53,7 @@ class ApiError(Exception):
     loops.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  # by name, and no two of a kind
         self,
         message: str,
         *,
@@ -56,6 +62,7 @@ class ApiError(Exception):
         code: str | None = None,
         param: str | None = None,
         retry: bool | float = False,
+        headers: Mapping[str, str] = NO_HEADERS,
     ) -> None:
         super().__init__(message)
         self.message = message
@@ -64,6 +71,7 @@ class ApiError(Exception):
         self.code = code
         self.param = param
         self.retry = retry
+        self.headers = headers
 
     def to_wire(self) -> dict[str, Json]:
         """Return the body."""
@@ -72,7 +80,7 @@ class ApiError(Exception):
 
     def to_response(self) -> Response:
         """Return the response."""
-        headers = {"x-should-retry": "true" if self.retry else "false"}
+        headers = {"x-should-retry": "true" if self.retry else "false", **self.headers}
         if self.retry:
             after = RETRY_AFTER_S if self.retry is True else math.ceil(self.retry)
             headers["retry-after"] = str(after)
@@ -132,6 +140,51 @@ class ShareUsedUp(ApiError):  # noqa: N818
             code="rate_limit_exceeded",
             retry=after,
         )
+
+
+class Refused(ApiError):  # noqa: N818
+    """The request shows no key, or none that is good for it; `reason` is what metrics count."""
+
+    def __init__(  # noqa: PLR0913  # by name
+        self,
+        message: str,
+        *,
+        reason: str,
+        code: str,
+        challenge: str | None = None,
+        status: int = 401,
+        kind: str = "invalid_request_error",
+        param: str | None = None,
+    ) -> None:
+        headers = {"www-authenticate": challenge} if challenge else {}
+        super().__init__(message, status=status, kind=kind, code=code, param=param, headers=headers)
+        self.reason = reason
+
+
+class RateLimited(ApiError):  # noqa: N818
+    """A key has used what it may; `after` in seconds."""
+
+    def __init__(
+        self,
+        of: Literal["requests", "tokens", "loops"],
+        limit: int,
+        after: float,
+        headers: Mapping[str, str],
+    ) -> None:
+        what = {
+            "requests": f"{limit} requests a minute",
+            "tokens": f"{limit} tokens a minute, hidden calls included",
+            "loops": f"{limit} requests at once",
+        }[of]
+        super().__init__(
+            f"this key may use {what}; try again in {math.ceil(after)} s",
+            status=429,
+            kind="tokens" if of == "tokens" else "requests",  # as OpenAI calls these two
+            code="rate_limit_exceeded",
+            retry=after,
+            headers=headers,
+        )
+        self.of = of
 
 
 class Stopping(ApiError):  # noqa: N818

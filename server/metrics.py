@@ -13,6 +13,9 @@ from revision.calls import CallRecord
 from revision.events import Critiqued, Decided, Event, RubricReady, StageBegan
 from revision.review import Review
 from server.admission import Admission
+from server.errors import RateLimited, Refused
+from server.keys.ring import Ring
+from server.rates.counts import Counts
 from server.stages import ended_by
 
 SECONDS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 40, 80, 160, 320)
@@ -89,6 +92,12 @@ class Metrics:
             ("model", "outcome"),
             registry=self.registry,
         )
+        self.refusals = Counter(
+            "clinalign_refusals",
+            "Requests that their key, or the want of one, has kept out, by reason",
+            ("reason",),
+            registry=self.registry,
+        )
         self.client_gone = Counter(
             "clinalign_clients_gone",
             "Clients that left before their answer",
@@ -106,6 +115,27 @@ class Metrics:
         self.replicas_out = Gauge(
             "clinalign_replicas_out", "Replicas that get no calls", registry=self.registry
         )
+
+        self.limits_alone = Gauge(
+            "clinalign_limits_counted_alone",
+            "Whether the shared counters of keys' use are out of reach",
+            registry=self.registry,
+        )
+        self.keys_unreadable = Gauge(
+            "clinalign_keys_unreadable",
+            "Whether the store of keys is out of reach",
+            registry=self.registry,
+        )
+
+    def watch_keys(self, ring: Ring, counts: Counts) -> None:
+        """Read these from now on."""
+        self.limits_alone.set_function(lambda: counts.is_local)
+        self.keys_unreadable.set_function(lambda: ring.problem is not None)
+
+    def refused(self, error: Refused | RateLimited) -> None:
+        """Count a refusal."""
+        reason = error.reason if isinstance(error, Refused) else error.of
+        self.refusals.labels(reason).inc()
 
     def observe(self, admission: Admission, replicas: Replicas) -> None:
         """Read these from now on."""

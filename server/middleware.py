@@ -45,8 +45,7 @@ class RequestScope:
             await exchange.give_up(error)
         finally:
             self._metrics.in_flight.dec()
-            if (ticket := scope.get("state", {}).get("ticket")) is not None:
-                ticket.close()
+            await _end(scope)
             self._count(exchange, scope, time.perf_counter() - started)
 
     def _count(self, exchange: "Exchange", scope: Scope, seconds: float) -> None:
@@ -56,13 +55,23 @@ class RequestScope:
         self._metrics.request_seconds.labels(route).observe(seconds)
         self._metrics.client_gone.inc(exchange.client_left)
         log.info(
-            "request method=%s route=%s status=%s seconds=%.3f request_id=%s",
+            "request method=%s route=%s status=%s seconds=%.3f key=%s request_id=%s",
             scope["method"],
             route,
             status,
             seconds,
+            scope.get("state", {}).get("key_id", "none"),
             exchange.request_id,
         )
+
+
+async def _end(scope: Scope) -> None:
+    """Give back what the request held, and charge its key with what it has cost."""
+    state = scope.get("state", {})
+    if (ticket := state.get("ticket")) is not None:
+        ticket.close()
+    if (access := state.get("access")) is not None:
+        await access.end(ticket.spent if ticket is not None else 0)
 
 
 def _ignore_slash(scope: Scope) -> None:
@@ -116,7 +125,10 @@ class Exchange:
 
     async def _forward(self, message: Message) -> None:
         if message["type"] == "http.response.start":
-            MutableHeaders(scope=message)["x-request-id"] = self.request_id
+            headers = MutableHeaders(scope=message)
+            headers["x-request-id"] = self.request_id
+            if (access := self._scope.get("state", {}).get("access")) is not None:
+                headers.update({**access.headers, **headers})  # an error's own tell the reason
         elif message["type"] == "http.response.body":
             self._whole = not message.get("more_body", False)
         await self._send(message)

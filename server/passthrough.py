@@ -58,7 +58,9 @@ class Passage:
                 data = await upstream.fetch(self.body, self._call(), path=self.path)
         except ModelRejected as error:
             raise _missing(error, self.path) from None
-        return reply.whole(data)
+        told = reply.whole(data)
+        self.ticket.spent += reply.spent.total_tokens
+        return told
 
     async def frames(self, reply: TextReply) -> AsyncGenerator[bytes, None]:
         """Yield the upstream's frames as ours.
@@ -81,6 +83,8 @@ class Passage:
         except ModelError:
             if not reply.complete:
                 raise
+        finally:
+            self.ticket.spent += reply.spent.total_tokens
         if not reply.complete:
             raise ModelUnavailable("the model server's stream ended before the reply did")
 
@@ -115,7 +119,9 @@ async def pass_through(
             await or_gone(request, passage.whole(VectorReply(body))), headers=HEADERS
         )
     reply = TextReply(body)
-    if not body.stream:
+    if body.stream:
+        passage.body["stream_options"] = {"include_usage": True}  # the client's key is charged
+    else:
         return JsonResponse(await or_gone(request, passage.whole(reply)), headers=HEADERS)
     feed = Feed(passage.frames(reply))
     try:

@@ -78,6 +78,10 @@ class _Reply(Wire):
     error: JsonValue = None
     usage: JsonValue = None
 
+    def cost(self) -> Usage:
+        """Return what the reply cost, as far as it says."""
+        return usage_in({"usage": self.usage}) or Usage()
+
     def told_usage(self) -> dict[str, Json]:
         """Return the usage as far as it can be read; what an answer cost is not the answer."""
         usage = usage_in({"usage": self.usage})
@@ -97,11 +101,14 @@ class _Vectors(_Reply):
 
 
 class TextReply:
-    """The reply to one request for texts, whole or chunk by chunk."""
+    """The reply to one request for texts, whole or chunk by chunk; `spent` is what it has cost."""
 
     def __init__(self, request: CompletionRequest) -> None:
         self._texts = how_many(request.prompt)
         self._most = self._texts * (request.n or 1)
+        self.spent = Usage()
+        options = request.stream_options
+        self._tells_usage = not request.stream or (options is not None and options.include_usage)
         self._begun: set[int] = set()
         self._ended: set[int] = set()
         self._head: dict[str, Json] = {
@@ -131,6 +138,7 @@ class TextReply:
         texts: list[Json] = [
             text.to_wire(_end(text.finish_reason or "stop")) for text in reply.choices
         ]
+        self.spent = reply.cost()
         return {**self._head, "choices": texts, **reply.told_usage()}
 
     def chunk(self, data: bytes) -> dict[str, Json] | None:
@@ -142,8 +150,12 @@ class TextReply:
         """
         reply = _read(_Pieces, data)
         pieces = [self._told(piece) for piece in reply.choices if piece.index not in self._ended]
+        if (cost := reply.cost()) != Usage():
+            self.spent = cost
         usage = reply.told_usage()
-        return {**self._head, "choices": list(pieces), **usage} if pieces or usage else None
+        if not pieces and not (usage and self._tells_usage):
+            return None
+        return {**self._head, "choices": list(pieces), **usage}
 
     def _told(self, piece: Piece) -> Json:
         if piece.index >= self._most:
@@ -156,9 +168,10 @@ class TextReply:
 
 
 class VectorReply:
-    """The reply to one request for vectors."""
+    """The reply to one request for vectors; `spent` is what it has cost."""
 
     def __init__(self, request: EmbeddingRequest) -> None:
+        self.spent = Usage()
         self._model = request.model
         self._texts = how_many(request.input)
         self._in_base64 = (request.model_extra or {}).get("encoding_format") == "base64"
@@ -179,7 +192,7 @@ class VectorReply:
             {"object": "embedding", **vector.model_dump()}
             for vector in sorted(reply.data, key=lambda vector: vector.index)
         ]
-        spent = usage_in({"usage": reply.usage}) or Usage()  # OpenAI's form is never without it
+        self.spent = spent = reply.cost()  # OpenAI's form is never without it
         usage: Json = {"prompt_tokens": spent.prompt_tokens, "total_tokens": spent.total_tokens}
         return {"object": "list", "data": vectors, "model": self._model, "usage": usage}
 

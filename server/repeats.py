@@ -94,4 +94,4 @@ async def _key(request: Request) -> Key | None:
     if not 0 < len(name) <= LONGEST_KEY:
         return None
     body = hashlib.sha256(await request.body()).digest()
-    return (request.url.path, tenant_of(request.headers), name, body)
+    return (request.url.path, tenant_of(request), name, body)

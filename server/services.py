@@ -22,7 +22,11 @@ from retrieval.retriever import Retriever
 from server.admission import Admission
 from server.catalog import Catalog
 from server.judges import Judges
+from server.keys.open import open_ring
+from server.keys.ring import Ring
 from server.metrics import Metrics
+from server.rates.counts import open_counts
+from server.rates.rates import Rates
 from server.repeats import Repeats
 from server.settings import DEMO_ANSWER_TOKENS, Settings
 from server.shelf import Shelf
@@ -49,6 +53,8 @@ class Services:
     admission: Admission = field(default_factory=Admission)
     repeats: Repeats = field(default_factory=Repeats)
     judges: Judges = field(default_factory=Judges)
+    ring: Ring = field(default_factory=Ring)
+    rates: Rates = field(default_factory=Rates)
 
     def writer(self, model: str) -> OpenAIChatModel:
         """Return the upstream's model of that name."""
@@ -73,9 +79,11 @@ async def open_services(settings: Settings, metrics: Metrics) -> AsyncIterator[S
     Raises:
         ModelUnavailable: the embedded engine does not start. An upstream that is down is no
             reason not to start: it may come up.
+        KeyStoreError: the keys cannot be read.
 
     """
     async with AsyncExitStack() as stack:
+        ring = await stack.enter_async_context(open_ring(settings))
         if settings.is_demo:
             engine = await stack.enter_async_context(EmbeddedEngine())
             upstream = OpenAIServer([engine.url], api_key=engine.api_key)
@@ -102,6 +110,8 @@ async def open_services(settings: Settings, metrics: Metrics) -> AsyncIterator[S
             answer_max_tokens=settings.answer_max_tokens
             or (DEMO_ANSWER_TOKENS if settings.is_demo else None),
             admission=open_admission(settings),
+            ring=ring,
+            rates=await stack.enter_async_context(open_rates(settings)),
         )
 
 
@@ -112,6 +122,14 @@ def open_admission(settings: Settings) -> Admission:
         queue_length=settings.queue_length,
         queue_s=settings.queue_s,
     )
+
+
+@asynccontextmanager
+async def open_rates(settings: Settings) -> AsyncIterator[Rates]:
+    """Open the counters of keys' use that the settings name."""
+    url = settings.limits_url
+    async with open_counts(url.get_secret_value() if url else None) as counts:
+        yield Rates(counts)
 
 
 def places(settings: Settings) -> Places:

@@ -3,14 +3,23 @@
 Read once, when a command starts; nothing else in the project looks at the environment.
 """
 
+import ipaddress
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
 import platformdirs
 import yaml
-from pydantic import Field, JsonValue, SecretStr, ValidationError, field_validator
+from pydantic import (
+    Field,
+    JsonValue,
+    SecretStr,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
 from pydantic_settings import (
     BaseSettings,
     NoDecode,
@@ -25,6 +34,10 @@ from server.version import PACKAGE
 
 MEGABYTE = 1024 * 1024
 DEMO_ANSWER_TOKENS = 256
+STORES: Mapping[str, tuple[str, ...]] = {
+    "keys_database": ("postgresql", "postgres"),
+    "limits_url": ("redis", "rediss", "valkey", "valkeys"),
+}
 _LINKABLE = re.compile(r"[^\s<>\"?#\\]+\Z")
 
 
@@ -40,7 +53,20 @@ class Settings(BaseSettings):
     host: str = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65535)] = 8000
     unprotected: bool = False
-    """Listen beyond loopback although anyone who reaches the port can then ask."""
+    """Listen beyond loopback without API keys: anyone who reaches the port can ask."""
+    trusted_proxies: Annotated[tuple[str, ...], NoDecode] = ()
+    """Addresses or networks of proxies whose X-Forwarded-For and X-Forwarded-Proto are believed."""
+    tls_cert: Path | None = None
+    """A certificate with its chain, in PEM."""
+    tls_key: Path | None = None
+    tls_key_password: SecretStr | None = None
+
+    keys_file: Path | None = None
+    """API keys; without it, `keys.json` in the data folder."""
+    keys_database: SecretStr | None = None
+    """API keys in PostgreSQL instead, such as postgresql://user@host/name."""
+    limits_url: SecretStr | None = None
+    """Redis or Valkey that counts keys' use for several gateways, such as redis://host:6379/0."""
 
     upstream: Annotated[tuple[str, ...], NoDecode] = ()
     """Base URLs of the model server's replicas, such as http://10.0.0.5:8001/v1."""
@@ -98,10 +124,10 @@ class Settings(BaseSettings):
     """Longest silence of a stream."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
-    @field_validator("upstream", mode="before")
+    @field_validator("upstream", "trusted_proxies", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
-        """Read several URLs from one variable, separated by commas."""
+        """Read several values from one variable, separated by commas."""
         if isinstance(value, str):
             return tuple(part.strip() for part in value.split(",") if part.strip())
         return value
@@ -115,6 +141,26 @@ class Settings(BaseSettings):
         if isinstance(value, str):
             return _with_version(value)
         return value if value is None else tuple(_with_version(url) for url in value)
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _networks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for proxy in value:
+            try:
+                ipaddress.ip_network(proxy)
+            except ValueError:
+                raise ValueError("must be addresses or networks, such as 10.0.0.0/24") from None
+        return value
+
+    @field_validator("keys_database", "limits_url")
+    @classmethod
+    def _store(cls, value: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
+        kinds = STORES[info.field_name or ""]
+        if value is not None and urlsplit(value.get_secret_value()).scheme not in kinds:
+            raise ValueError(
+                f"must be a URL that begins with {' or '.join(f'{k}://' for k in kinds)}"
+            )
+        return value
 
     @field_validator("public_url")
     @classmethod
@@ -132,6 +178,16 @@ class Settings(BaseSettings):
     def is_demo(self) -> bool:
         """Whether the embedded engine answers."""
         return self.engine == "demo" or not self.upstream
+
+    @property
+    def is_local(self) -> bool:
+        """Whether only this machine can reach the gateway."""
+        return is_loopback(self.host)
+
+    @property
+    def is_reachable(self) -> bool:
+        """Whether others can ask: from beyond this machine, or through a proxy on it."""
+        return not self.is_local or bool(self.trusted_proxies)
 
     @property
     def imported_dir(self) -> Path:
@@ -155,6 +211,16 @@ class Settings(BaseSettings):
         """Return the sources, strongest first."""
         file = YamlConfigSettingsSource(settings_cls)
         return (init_settings, file, env_settings)
+
+
+def is_loopback(host: str) -> bool:
+    """Say whether an address to listen on is reached from this machine alone."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def _with_version(url: str) -> str:
@@ -192,6 +258,10 @@ def load_settings(config: Path | None = None, **flags: object) -> Settings:
         raise SettingsInvalid("settings upstream and engine exclude each other: name one")
     if bool(read.judge_upstream) != bool(read.judge_model):
         raise SettingsInvalid("settings judge_upstream and judge_model go together")
+    if bool(read.tls_cert) != bool(read.tls_key):
+        raise SettingsInvalid("settings tls_cert and tls_key go together")
+    if read.keys_file and read.keys_database:
+        raise SettingsInvalid("settings keys_file and keys_database exclude each other: name one")
     return read
 
 

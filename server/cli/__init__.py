@@ -8,9 +8,21 @@ import typer
 from models.errors import EmbedderError, ModelError
 from retrieval.errors import RetrievalError
 from revision.errors import RevisionError
-from server.cli import ask, doctor, principles, rubrics, serve
+from server.cli import ask, doctor, keys, principles, rubrics, serve
 from server.errors import ApiError
+from server.keys.store import KeyStoreError
 from server.settings import SettingsInvalid
+
+KNOWN = (
+    ModelError,
+    RevisionError,
+    RetrievalError,
+    EmbedderError,
+    ApiError,
+    KeyStoreError,
+    OSError,
+)
+"""What may go wrong, and says itself what to do."""
 
 FAILED, WRONG_USAGE, INTERRUPTED = 1, 2, 130
 
@@ -27,6 +39,7 @@ app.command("ask")(ask.ask)
 app.command("doctor")(doctor.doctor)
 app.add_typer(principles.app, name="principles")
 app.add_typer(rubrics.app, name="rubrics")
+app.add_typer(keys.app, name="keys")
 
 
 def main() -> None:
@@ -37,7 +50,7 @@ def main() -> None:
         _fail(error.format_message(), error.exit_code)
     except SettingsInvalid as error:
         _fail(str(error), WRONG_USAGE)
-    except (ModelError, RevisionError, RetrievalError, EmbedderError, ApiError, OSError) as error:
+    except KNOWN as error:
         _fail(str(error), FAILED)
     except (KeyboardInterrupt, typer.Abort):
         sys.exit(INTERRUPTED)

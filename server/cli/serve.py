@@ -1,9 +1,10 @@
 """`clinalign-serve serve`: the gateway."""
 
-import ipaddress
+import asyncio
 import signal
 import socket
 import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -11,8 +12,9 @@ import uvicorn
 
 from server.app import create_app
 from server.cli.options import Config, Engine, JudgeModel, JudgeUpstream, UpstreamModel, Upstreams
+from server.exposure import check_protected, check_tls, tls_options, warn_of_plain_text
 from server.log import configure
-from server.settings import Settings, SettingsInvalid, load_settings
+from server.settings import Settings, load_settings
 from server.stopping import Drained
 
 KEEP_ALIVE_S = 75
@@ -29,6 +31,20 @@ def serve(
     unprotected: Annotated[
         bool, typer.Option("--unprotected", help="Listen beyond loopback without API keys.")
     ] = False,
+    tls_cert: Annotated[
+        Path | None, typer.Option("--tls-cert", help="Serve HTTPS with this certificate, in PEM.")
+    ] = None,
+    tls_key: Annotated[
+        Path | None, typer.Option("--tls-key", help="The certificate's key.")
+    ] = None,
+    trusted_proxies: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--trusted-proxy",
+            help="Address or network of a proxy whose X-Forwarded-For and -Proto are believed; "
+            "may come again.",
+        ),
+    ] = None,
     config: Config = None,
 ) -> None:
     """Serve the OpenAI-compatible API."""
@@ -42,14 +58,15 @@ def serve(
         host=host,
         port=port,
         unprotected=unprotected or None,
+        tls_cert=tls_cert,
+        tls_key=tls_key,
+        trusted_proxies=trusted_proxies,
     )
-    if not settings.unprotected and not _is_loopback(settings.host):
-        raise SettingsInvalid(
-            f"{settings.host} can be reached from outside, and this version has no API keys: "
-            "listen on 127.0.0.1 behind a proxy that checks them, or pass --unprotected"
-        )
+    check_tls(settings)
+    asyncio.run(check_protected(settings))
     configure(settings.log_level)
     with _listen(settings) as listener:
+        warn_of_plain_text(settings)
         app = create_app(settings)
         server = Drained(
             uvicorn.Config(
@@ -61,6 +78,11 @@ def serve(
                 access_log=False,
                 server_header=False,
                 timeout_keep_alive=KEEP_ALIVE_S,
+                ws="none",
+                # Uvicorn by itself believes whatever comes from this machine.
+                proxy_headers=bool(settings.trusted_proxies),
+                forwarded_allow_ips=list(settings.trusted_proxies),
+                **tls_options(settings),
             ),
             admission=lambda: app.services.admission if app.services else None,
             grace_s=settings.shutdown_s,
@@ -84,12 +106,3 @@ def _listen(settings: Settings) -> socket.socket:
         place = f"{settings.host}:{settings.port}"
         raise OSError(f"cannot listen on {place}: {error.strerror or error}") from None
     return listener
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False

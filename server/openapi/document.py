@@ -12,14 +12,18 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 from starlette.routing import BaseRoute
 
+from server.access import ANY_KEY, Needs, rule_of
 from server.openapi.lists import Error
 from server.openapi.operations import OPERATIONS, Operation
 from server.openapi.requests import complete
-from server.openapi.words import ABOUT, HEADERS, READ, status_words
+from server.openapi.words import ABOUT, HEADERS, RATES, READ, SECURITY, status_words
 
 Node: TypeAlias = dict[str, Any]
 
-NOT_NOW = frozenset({429, 503})
+NO_KEY, TOO_MANY = 401, 429
+NOT_NOW = frozenset({TOO_MANY, 503})
+KEYS = (NO_KEY, 403, TOO_MANY, 503)
+"""What can befall a request on every route that takes a key."""
 
 _SCHEMAS = "#/components/schemas/"
 _NEVER = {"$ref": f"{_SCHEMAS}OtherItem"}
@@ -42,23 +46,33 @@ def document(routes: Iterable[BaseRoute], *, title: str, version: str) -> Node:
         "openapi": "3.1.0",
         "info": {"title": title, "version": version, "description": ABOUT},
         "paths": paths,
-        "components": {"schemas": _schemas(), "headers": dict(HEADERS)},
+        "components": {
+            "schemas": _schemas(),
+            "headers": dict(HEADERS),
+            "securitySchemes": dict(SECURITY),
+        },
     }
 
 
 def _operation(route: APIRoute, known: Operation) -> Node:
     summary, _, more = (route.description or route.name).partition("\n\n")
+    rule = rule_of(route)
+    guarded = KEYS if isinstance(rule, Needs) else ()
     told: Node = {
         "operationId": route.name,
         "tags": [known.tag],
         "summary": summary.rstrip("."),
         "parameters": [*_path_parameters(route), *_header_parameters(known)],
         "responses": {
-            "200": _answer(known),
+            "200": _answer(known, *(RATES if guarded else ())),
             **{str(status): _form_of(form, known) for status, form in known.also.items()},
-            **{str(status): _error(status, known) for status in sorted(known.errors)},
+            **{str(status): _error(status, known) for status in sorted({*guarded, *known.errors})},
         },
     }
+    if isinstance(rule, Needs):
+        told["security"] = [{"key": []}, {}]  # on loopback there may be no keys
+        scopes = "" if rule == ANY_KEY else " with the scope " + " or ".join(sorted(rule.scopes))
+        more = f"{more}\n\nTakes an API key{scopes}, where keys are asked for.".strip()
     if more:
         told["description"] = more
     if known.takes is not None:
@@ -81,7 +95,7 @@ def _header_parameters(known: Operation) -> list[Node]:
     ]
 
 
-def _answer(known: Operation) -> Node:
+def _answer(known: Operation, *also: str) -> Node:
     content: Node
     if known.gives is None:
         content = {"text/plain": {"schema": {"type": "string"}}}
@@ -91,7 +105,7 @@ def _answer(known: Operation) -> Node:
         content["text/event-stream"] = {"schema": _event(known.chunk, named=known.named_events)}
     return {
         "description": "As asked for.",
-        "headers": _headers("x-request-id", *known.headers),
+        "headers": _headers("x-request-id", *known.headers, *also),
         "content": content,
     }
 
@@ -117,6 +131,10 @@ def _form_of(form: type[BaseModel], known: Operation) -> Node:
 
 def _error(status: int, known: Operation) -> Node:
     retry = ("retry-after",) if status in NOT_NOW else ()
+    if status == TOO_MANY:
+        retry = (*retry, *RATES)
+    if status == NO_KEY:
+        retry = ("www-authenticate",)
     return {
         "description": status_words(status),
         "headers": _headers("x-request-id", "x-should-retry", *retry, *known.error_headers),

@@ -107,7 +107,14 @@ class ErrorBody(Form):
     """What went wrong. `param` names the field at fault, `code` the mistake."""
 
     message: str
-    type: Literal["invalid_request_error", "permission_error", "rate_limit_error", "server_error"]
+    type: Literal[
+        "invalid_request_error",
+        "permission_error",
+        "rate_limit_error",
+        "requests",
+        "tokens",
+        "server_error",
+    ]
     param: str | None
     code: str | None
 

@@ -24,15 +24,20 @@ in between keep a connection open while hidden steps run. GET routes answer HEAD
 
 STATUSES: Mapping[int, str] = {
     400: "The request cannot be served as it is. `param` names the field, `code` the mistake.",
-    403: "The operator of this server does not allow it.",
+    401: "No API key was sent, or none that is good; only where the operator asks for keys.",
+    403: "The key does not open this, or the operator of this server does not allow it.",
     404: "There is no such thing; `code` says what is missing.",
     413: "The body is larger than this server takes.",
-    429: "Too many of your requests wait while others do; `retry-after` says when to retry.",
+    429: "The key's limits are used up, or too many of your requests wait while others do; "
+    "`retry-after` says when to retry.",
     500: "A fault of this server's own; its log has it under the answer's `x-request-id`.",
     502: "The model server's reply could not be used, or the review could not be completed.",
     503: "Not ready, overloaded or stopping, or the model server is; `retry-after` says when.",
     504: "The model server took too long, or the request's deadline has passed.",
 }
+
+COUNT: Mapping[str, Any] = {"type": "integer", "minimum": 0}
+PERIOD: Mapping[str, Any] = {"type": "string", "pattern": "^([0-9]+m)?[0-9]+s$"}
 
 HEADERS: Mapping[str, Mapping[str, Any]] = {
     "x-request-id": {
@@ -57,6 +62,36 @@ HEADERS: Mapping[str, Mapping[str, Any]] = {
         "description": "Seconds to wait before the next try.",
         "required": True,
         "schema": {"type": "integer", "minimum": 0},
+    },
+    "www-authenticate": {
+        "description": "How a key is sent, and what is wrong with the one that came.",
+        "required": True,
+        "schema": {"type": "string", "pattern": "^Bearer realm="},
+    },
+    **{
+        f"x-ratelimit-{what}-{of}": {"description": said.format(of), "schema": schema}
+        for of in ("requests", "tokens")
+        for what, said, schema in (
+            ("limit", "How many {} a minute the key may use.", COUNT),
+            ("remaining", "How many {} are left of this minute.", COUNT),
+            ("reset", "When there are {} again, as `7s` or `2m0s`.", PERIOD),
+        )
+    },
+}
+
+RATES = tuple(
+    f"x-ratelimit-{what}-{of}"
+    for of in ("requests", "tokens")
+    for what in ("limit", "remaining", "reset")
+)
+"""Headers that tell a key with limits what is left of them."""
+
+SECURITY: Mapping[str, Mapping[str, Any]] = {
+    "key": {
+        "type": "http",
+        "scheme": "bearer",
+        "description": "An API key, where the operator asks for one: always beyond loopback. "
+        "The headers `api-key` and `x-api-key` are read too.",
     },
 }
 

@@ -1,10 +1,11 @@
 """`POST /v1/chat/completions`."""
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Depends, Request
 from starlette.responses import Response
 
+from server.access import check_mode, needs
 from server.deadline import Limits, limits
-from server.entry import admit
+from server.entry import admit, settle
 from server.job import Job, Plan, begin, in_time, open_job, plan_chat, run
 from server.json_response import JsonResponse
 from server.relay import relay
@@ -14,7 +15,7 @@ from server.schemas import ChatRequest, read_body
 from server.services import Services
 from server.streaming import stream_review
 
-router = APIRouter()
+router = APIRouter(dependencies=[Depends(needs("chat"))])
 
 
 @router.post("/v1/chat/completions", response_model=None)
@@ -32,6 +33,7 @@ async def answer(request: Request, services: Services, body: ChatRequest) -> Res
     """
     within = limits(services.settings, body.revision, request.headers, stream=bool(body.stream))
     plan = await in_time(plan_chat(services, body, request.headers), within.deadline)
+    check_mode(request, plan.mode)
     if plan.relayed:
         return await relay(services, request, body, plan, within)
     if not body.stream:
@@ -60,8 +62,11 @@ async def whole(
     opening = await begin(services, body, plan, within.deadline)
     request.state.revision_id = opening.revision_id  # from here on errors carry it too
     ticket = await admit(services, request, within.review_by)
-    job = await open_job(services, body, plan, within=within, ticket=ticket, opening=opening)
-    review, events = await run(job)
+    try:
+        job = await open_job(services, body, plan, within=within, ticket=ticket, opening=opening)
+        review, events = await run(job)
+    finally:
+        await settle(request)  # a repetition may have outlived the request that began this
     job.first_token()
     headers = {"x-revision-id": job.revision_id, "x-revision-status": review.status}
     return JsonResponse(completion_body(job, review, events), headers=headers)

@@ -4,10 +4,11 @@ The options of a chat completion say how a revision is written: its length, form
 would mean another kind of reply is refused rather than ignored.
 """
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Depends, Request
 from starlette.responses import Response
 
 from revision.revise import TOOL_OPTIONS
+from server.access import check_mode, needs
 from server.deadline import limits
 from server.departure import or_gone
 from server.entry import enter
@@ -24,7 +25,7 @@ REFUSED_HERE = (
     *sorted(TOOL_OPTIONS),
 )
 
-router = APIRouter()
+router = APIRouter(dependencies=[Depends(needs("critique"))])
 
 
 @router.post("/v1/critiques", response_model=None)
@@ -49,6 +50,7 @@ async def _review(
     mode = mode_of(services, body, choice)
     if mode == "draft":
         raise InvalidRequest("the mode draft reviews nothing; name another", param="revision.mode")
+    check_mode(request, mode)
     ticket = await enter(services, request, within.review_by)
     plan = Plan(choice=choice, mode=mode)
     job = await open_job(

@@ -2,16 +2,20 @@
 
 The page's script comes with an installed package instead of from a network of a stranger's: a
 script on this origin can read what a patient writes on it. The page may load and call nothing
-but this server, which the header below makes the browser see to.
+but this server, which the header below makes the browser see to. It needs no key: the document is
+the same for everybody, and who tries it fills in a key there.
 """
 
 from functools import cache
 from importlib import resources
 
-from fastapi import APIRouter, HTTPException, Request
+from fastapi import APIRouter, Depends, HTTPException, Request
 from starlette.responses import HTMLResponse, Response
 
-router = APIRouter(include_in_schema=False)
+from server.access import OPEN
+from server.json_response import JsonResponse
+
+router = APIRouter(include_in_schema=False, dependencies=[Depends(OPEN)])
 
 POLICY = (
     "default-src 'none'; "
@@ -51,6 +55,12 @@ SwaggerUIBundle({
   validatorUrl: null,
 });
 """
+
+
+@router.get("/openapi.json", response_model=None)
+async def openapi(request: Request) -> Response:
+    """Return the document."""
+    return JsonResponse(request.app.openapi())
 
 
 @router.get("/docs", response_model=None)

@@ -3,19 +3,20 @@
 Load balancers probe with HEAD as often as with GET, so both are served.
 """
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Depends
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.responses import PlainTextResponse, Response
 
 from models.errors import ModelError
 from models.messages import Json
 from revision.prompts import fingerprint
+from server.access import OPEN
 from server.errors import NotReady
 from server.json_response import JsonResponse
 from server.routes.wiring import Wired
 from server.version import package_version
 
-router = APIRouter()
+router = APIRouter(dependencies=[Depends(OPEN)])
 
 
 @router.api_route(

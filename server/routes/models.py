@@ -1,16 +1,17 @@
 """`GET /v1/models` and `GET /v1/models/{id}`."""
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Depends
 from starlette.responses import Response
 
 from models.messages import Json
+from server.access import ANY_KEY
 from server.catalog import Listed
 from server.errors import UnknownModel
 from server.json_response import JsonResponse
 from server.routes.wiring import Wired
 from server.version import PACKAGE
 
-router = APIRouter()
+router = APIRouter(dependencies=[Depends(ANY_KEY)])
 
 
 @router.head("/v1/models", include_in_schema=False)

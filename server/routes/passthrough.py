@@ -1,21 +1,23 @@
 """`POST /v1/completions` and `POST /v1/embeddings`, where the upstream has them."""
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Depends, Request
 from starlette.responses import Response
 
+from server.access import check_mode, needs
 from server.errors import ApiError
 from server.passthrough import pass_through
 from server.plain_requests import CompletionRequest, EmbeddingRequest
 from server.routes.wiring import Wired
 from server.schemas import read_form
 
-router = APIRouter()
+router = APIRouter(dependencies=[Depends(needs("chat"))])
 
 
 @router.post("/v1/completions", response_model=None)
 async def completions(request: Request, services: Wired) -> Response:
     """Go on with a text; not reviewed, so refused where the operator wants a review of all."""
     body = await read_form(request, CompletionRequest)
+    check_mode(request, "draft")
     if services.settings.minimum_mode != "draft":
         raise ApiError(
             "text completions are not reviewed, and this server gives nothing without a review; "

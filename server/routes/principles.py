@@ -3,19 +3,20 @@
 import asyncio
 from typing import Annotated
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Depends, Request
 from pydantic import Field
 from starlette.responses import Response
 
 from models.messages import Json
 from retrieval.principles import Principle
+from server.access import ANY_KEY
 from server.errors import ApiError
 from server.json_response import JsonResponse
 from server.routes.wiring import Wired
 from server.schemas import read_form
 from server.wire_fields import Closed, null_is
 
-router = APIRouter()
+router = APIRouter(dependencies=[Depends(ANY_KEY)])
 
 
 class Search(Closed):

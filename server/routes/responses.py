@@ -1,8 +1,9 @@
 """`POST /v1/responses`: the same loop as for chat completions, in the other form."""
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Depends, Request
 from starlette.responses import Response
 
+from server.access import needs
 from server.event_stream import EventStream
 from server.json_response import JsonResponse
 from server.responses.body import Told
@@ -12,7 +13,7 @@ from server.routes import chat
 from server.routes.wiring import Wired
 from server.schemas import read_form
 
-router = APIRouter()
+router = APIRouter(dependencies=[Depends(needs("chat"))])
 
 
 @router.post("/v1/responses", response_model=None)

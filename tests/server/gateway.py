@@ -21,8 +21,9 @@ from models.openai_http import OpenAIServer
 from retrieval.retriever import Retriever
 from server.app import create_app
 from server.catalog import Catalog
+from server.keys.open import open_ring
 from server.metrics import Metrics
-from server.services import Services, open_admission, open_judge
+from server.services import Services, open_admission, open_judge, open_rates
 from server.settings import Settings
 from server.shelf import Shelf
 from tests.fakes.library import QUESTION
@@ -230,6 +231,8 @@ async def serving(
             judgements_at_once=settings.judgements_at_once,
             answer_max_tokens=settings.answer_max_tokens,
             admission=open_admission(settings),
+            ring=await stack.enter_async_context(open_ring(settings)),
+            rates=await stack.enter_async_context(open_rates(settings)),
         )
         config = uvicorn.Config(
             create_app(settings, services=services),

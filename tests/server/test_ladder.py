@@ -15,7 +15,7 @@ from server.admission import Admission
 from server.errors import ApiError
 from server.ladder import Rung, lowered, rung_for
 from server.settings import Settings
-from server.tenant import ANONYMOUS, tenant_of
+from server.tenant import ANONYMOUS, named_by
 from tests.fakes.library import SIGNS
 from tests.fakes.vllm import DRAFT, FakeVLLM, Hang, Slow, lacks
 from tests.server.conftest import Opener
@@ -52,11 +52,11 @@ def test_the_rungs_come_one_by_one():
 
 
 def test_a_tenant_is_told_by_a_hash_of_its_token_and_never_by_the_token():
-    name = tenant_of(Headers({"authorization": "Bearer sk-secret"}))
+    name = named_by(Headers({"authorization": "Bearer sk-secret"}))
     assert name == hashlib.sha256(b"sk-secret").hexdigest()[:16]
-    assert tenant_of(Headers({"authorization": "bearer  sk-secret "})) == name
-    assert tenant_of(Headers({"authorization": "Basic abc"})) == ANONYMOUS
-    assert tenant_of(Headers({})) == ANONYMOUS
+    assert named_by(Headers({"authorization": "bearer  sk-secret "})) == name
+    assert named_by(Headers({"authorization": "Basic abc"})) == ANONYMOUS
+    assert named_by(Headers({})) == ANONYMOUS
 
 
 async def passing(admission: Admission, tenant: str) -> None:

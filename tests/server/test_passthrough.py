@@ -349,7 +349,7 @@ async def test_null_was_not_given(gateway: Gateway, vllm: FakeVLLM, path: str):
 
 async def test_an_inner_null_was_not_given(gateway: Gateway, vllm: FakeVLLM):
     await stream(gateway, stream_options={"include_usage": None, "include_obfuscation": None})
-    assert vllm.requests[-1].body["stream_options"] == {"include_usage": False}
+    assert vllm.requests[-1].body["stream_options"] == {"include_usage": True}
 
 
 async def test_the_upstreams_silence_is_filled_with_comments(open_gateway: Opener, vllm: FakeVLLM):

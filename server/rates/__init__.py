@@ -1,0 +1,1 @@
+"""How much each key may use: requests and tokens a minute, loops at once."""
