@@ -28,7 +28,7 @@ from server.version import system_fingerprint
 class DraftCall:
     """A relayed request under way. `created` in Unix seconds, `started` by performance counter.
 
-    `admitted` returns its ticket once it is let in.
+    `admitted` returns its ticket once it is let in; `charge` takes the tokens it has cost.
     """
 
     services: Services
@@ -39,6 +39,7 @@ class DraftCall:
     created: int
     started: float
     admitted: Callable[[], Awaitable[Ticket]]
+    charge: Callable[[int], None]
 
     def head(self, kind: str) -> dict[str, Json]:
         """Return what the answer, or every chunk of it, begins with."""
@@ -97,7 +98,7 @@ class DraftCall:
             usage=usage or known or Usage(),
             error=type(error).__name__ if error else None,
         )
-        self.ticket.spent += record.usage.total_tokens
+        self.charge(record.usage.total_tokens)
         self.services.metrics.spent([record])
 
     @property

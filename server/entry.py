@@ -54,6 +54,13 @@ async def counted(services: Services, key: Key, least: int) -> Spending:
         raise
 
 
+def charge(request: Request, tokens: int) -> None:
+    """Note what the request has cost; one that was not let in has cost nothing."""
+    ticket: Ticket | None = getattr(request.state, "ticket", None)
+    if ticket is not None:
+        ticket.spent += tokens
+
+
 async def settle(request: Request) -> None:
     """Charge the request's key with what the request has cost so far."""
     ticket: Ticket | None = getattr(request.state, "ticket", None)

@@ -19,7 +19,7 @@ from server.departure import or_gone
 from server.draft_call import DraftCall
 from server.draft_chunks import Chunk
 from server.draft_stream import DraftStream, whole_body
-from server.entry import admit
+from server.entry import admit, charge
 from server.event_stream import EventStream, comment, to_the_end
 from server.feed import Feed
 from server.job import Plan
@@ -58,6 +58,7 @@ async def relay(
         created=int(time.time()),
         started=time.perf_counter(),
         admitted=lambda: admit(services, request, within.review_by),
+        charge=lambda tokens: charge(request, tokens),
     )
     return await (_stream(job, request, within.ping_s) if body.stream else _whole(job, request))
 
