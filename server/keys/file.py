@@ -117,6 +117,7 @@ class FileKeys:
             self._path.with_name(self._path.name + ".lock"), os.O_CREAT | os.O_RDWR, 0o600
         )
         try:
+            self._give_to_owner(lock)
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield
         finally:
@@ -126,6 +127,7 @@ class FileKeys:
         folder = self._path.parent
         handle, name = tempfile.mkstemp(prefix=self._path.name, dir=folder)  # readable to us alone
         try:
+            self._give_to_owner(handle)
             with os.fdopen(handle, "wb") as file:
                 file.write(content.model_dump_json(indent=1).encode() + b"\n")
                 file.flush()
@@ -139,6 +141,12 @@ class FileKeys:
             os.fsync(folder_handle)  # or a power cut could bring a revoked key back
         finally:
             os.close(folder_handle)
+
+    def _give_to_owner(self, handle: int) -> None:
+        """Let root make keys for a gateway that is not root's: what it writes is the folder's."""
+        if os.geteuid() == 0:
+            folder = self._path.parent.stat()
+            os.fchown(handle, folder.st_uid, folder.st_gid)
 
     def _fault(self, what: str) -> KeyStoreError:
         return KeyStoreError(f"the keys in {self._path}: {what}")

@@ -19,6 +19,9 @@ from server.keys.store import KeyStore, KeyStoreError
 REFRESH_S = 1.0
 """After at most so long, and the time of one reading, a change is in force."""
 
+READING_S = 10.0
+"""Longest wait for the store."""
+
 STALE_S = 300.0
 """How long keys that cannot be read again go on being good."""
 
@@ -73,7 +76,8 @@ class Ring:
         key = self._keys.get(key_id, NOBODY)
         if not key.has(secret):
             raise KeyRefused("unknown")
-        if self._fault is not None and asyncio.get_running_loop().time() - self._read_at > STALE_S:
+        # Whatever keeps them from being read, if only a watch that died.
+        if self._store and asyncio.get_running_loop().time() - self._read_at > STALE_S:
             raise KeyRefused("unreadable")
         if (state := key.state(datetime.now(UTC))) != "active":
             raise KeyRefused(state)
@@ -97,11 +101,13 @@ class Ring:
         while True:
             await asyncio.sleep(REFRESH_S)
             try:
-                await self.refresh()
-            except KeyStoreError as error:
-                if str(error) != self._fault:
-                    self._fault = str(error)
-                    log.warning("%s; the keys read before are used for %.0f s", error, STALE_S)
+                async with asyncio.timeout(READING_S):
+                    await self.refresh()
+            except (KeyStoreError, TimeoutError) as error:
+                fault = str(error) or "the store of keys does not answer"
+                if fault != self._fault:
+                    self._fault = fault
+                    log.warning("%s; the keys read before are used for %.0f s", fault, STALE_S)
             else:
                 if self._fault is not None:
                     log.warning("the keys can be read again")

@@ -12,8 +12,8 @@ from openai import AsyncOpenAI, AuthenticationError
 
 from server.keys import key as keys
 from server.keys.file import FileKeys
-from server.keys.key import FORM, PREFIX, KeyLimits, new_key
-from server.keys.ring import REFRESH_S, KeyRefused, Ring
+from server.keys.key import FORM, PREFIX, Key, KeyLimits, new_key
+from server.keys.ring import REFRESH_S, KeyRefused, Ring, watched
 from tests.fakes.vllm import DRAFT, MODEL, FakeVLLM, Slow
 from tests.server.conftest import Opener
 from tests.server.gateway import CHAT, Gateway, asking
@@ -279,3 +279,32 @@ async def test_a_wrong_secret_takes_as_long_however_much_of_it_is_right():
             took[name].append(time.perf_counter_ns() - began)
     medians = [statistics.median(times) for times in took.values()]
     assert max(medians) < 1.5 * min(medians)
+
+
+async def test_a_store_that_never_answers_again_locks_everybody_out_in_the_end(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    class Silent:
+        def __init__(self, key: Key) -> None:
+            self.key, self.reads = key, 0
+
+        async def read(self) -> tuple[Key, ...]:
+            self.reads += 1
+            if self.reads > 1:
+                await asyncio.Event().wait()
+            return (self.key,)
+
+        async def close(self) -> None:
+            pass
+
+    monkeypatch.setattr("server.keys.ring.REFRESH_S", 0.01)
+    monkeypatch.setattr("server.keys.ring.READING_S", 0.01)
+    monkeypatch.setattr("server.keys.ring.STALE_S", 0.3)
+    key, text = new_key(frozenset({"chat"}))
+    async with watched(Silent(key), required=False) as ring:
+        await asyncio.sleep(0.1)
+        assert ring.find(text) == key
+        assert ring.problem == "the store of keys does not answer"
+        await asyncio.sleep(0.3)
+        with pytest.raises(KeyRefused, match="unreadable"):
+            ring.find(text)

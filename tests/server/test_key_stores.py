@@ -118,6 +118,18 @@ async def test_the_file_is_its_owners_alone_whatever_the_umask(tmp_path: Path):
     assert sorted(one.name for one in path.parent.iterdir()) == ["keys.json", "keys.json.lock"]
 
 
+def owners_in(folder: Path) -> dict[str, tuple[int, int]]:
+    return {one.name: (one.stat().st_uid, one.stat().st_gid) for one in folder.iterdir()}
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root makes files for somebody else")
+async def test_what_root_writes_belongs_to_whom_the_folder_does(tmp_path: Path):
+    os.chown(tmp_path, 12345, 12345)
+    await FileKeys(tmp_path / "keys.json").add(full_key())
+    owners = owners_in(tmp_path)
+    assert owners == dict.fromkeys(("keys.json", "keys.json.lock"), (12345, 12345))
+
+
 @pytest.mark.parametrize("bits", [0o620, 0o602, 0o666])
 async def test_a_file_that_others_may_change_is_not_believed(tmp_path: Path, bits: int):
     path = tmp_path / "keys.json"
