@@ -9,6 +9,8 @@ from typing import Literal, TypeAlias
 from models.messages import Completion, Delta
 from retrieval.retriever import Retrieved
 from revision.alone import Doubt
+from revision.apply import Change
+from revision.attempt import By
 from revision.critique import Critique, Finding
 from revision.form import Misfit
 from revision.guard import Objection as GuardObjection
@@ -82,12 +84,17 @@ class Explained:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decided:
-    """A candidate was taken, or the objection says why not; `critique` if it was judged."""
+    """A candidate was taken, or the objection says why not; `critique` if it was judged.
+
+    `changes` are the edits that made it, where it was made by edits.
+    """
 
     round: int
     candidate: Completion
     critique: Critique | None
     objection: Objection | None
+    by: By
+    changes: tuple[Change, ...] = ()
 
     @property
     def accepted(self) -> bool:

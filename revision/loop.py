@@ -75,7 +75,7 @@ async def self_revise(  # noqa: C901  # the method, whole, on one page
 
         # 3. Revise what is unmet, 4. take it only if it is judged better, 5. stop.
         while reason is None and rubric is not None:
-            if not steps.has_time():
+            if not await steps.has_time(best):
                 reason = "deadline"
                 break
             rounds += 1
@@ -108,13 +108,14 @@ async def _round(
     findings: tuple[Finding, ...] = ()
     if number == 1 and len(drafts) > 1:
         yield StageBegan(stage="merge", count=len(drafts))
-        candidate = await steps.merge(drafts)
+        attempt = await steps.merge(drafts)
     else:
         yield StageBegan(stage="revise", count=len(best.critique.unmet))
         findings = await steps.explain(best)
         yield Explained(round=number, findings=findings)
-        candidate = await steps.revise(best, findings)
+        attempt = await steps.revise(best, findings)
 
+    candidate = attempt.answer
     objection: Objection | None = await steps.objection(best, candidate, findings)
     recheck = None
     if objection is None:
@@ -125,7 +126,14 @@ async def _round(
             objection = "could not be judged"
         elif not is_better(recheck, best.critique, mends_form=not best.fits):
             objection = "not judged better"
-    yield Decided(round=number, candidate=candidate, critique=recheck, objection=objection)
+    yield Decided(
+        round=number,
+        candidate=candidate,
+        critique=recheck,
+        objection=objection,
+        by=attempt.by,
+        changes=attempt.changes,
+    )
 
 
 def _conclude(
