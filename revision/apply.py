@@ -9,6 +9,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Literal
 
 from revision.edits import Edit
@@ -18,6 +19,7 @@ from revision.pieces import (
     between,
     cleaned,
     core,
+    in_place_of,
     is_broken,
     original,
     shaped,
@@ -25,7 +27,7 @@ from revision.pieces import (
 )
 from revision.segments import ATOMIC, Segment, Segmented, segmented
 
-Dropped = Literal["unknown segment", "overlaps", "breaks a block", "stands already", "not applied"]
+Dropped = Literal["unknown segment", "overlaps", "breaks a block", "stands already"]
 
 _NUMBERED = re.compile(r"(?P<indent>[ \t]*)(?P<number>\d{1,9})(?P<rest>[.)][ \t])")
 
@@ -64,12 +66,13 @@ def apply(draft: Segmented, edits: Sequence[Edit]) -> Applied:
 
     """
     plan = _Plan(draft)
-    changes = tuple(plan.change(edit) for edit in edits)
-    pieces = _renumbered(list(plan.pieces()), plan.lists)
-    joined = "".join(
-        piece.text + (between(piece, following, draft) if following is not None else "")
-        for piece, following in zip(pieces, [*pieces[1:], None], strict=True)
+    refused = [plan.take_out(edit) for edit in edits]  # first, so that what goes can come elsewhere
+    changes = tuple(
+        plan.put_in(edit, dropped) for edit, dropped in zip(edits, refused, strict=True)
     )
+    pieces = _renumbered(list(plan.pieces()), plan.lists, draft)
+    gaps = [between(one, following, draft) for one, following in pairwise(pieces)]
+    joined = "".join(one.text + gap for one, gap in zip(pieces, [*gaps, ""], strict=False))
     text = draft.lead + joined + (draft.segments[-1].gap if draft.segments else "")
     if edits and (not joined.strip() or not _is_whole(pieces, text)):
         raise Unparsable("the edits do not leave a whole answer")
@@ -86,25 +89,53 @@ class _Plan:
         self._gone: dict[int, Edit] = {}
         self._instead: dict[int, list[Piece]] = {}
         self._after: dict[int, list[list[Piece] | Edit]] = {}
+        self._moved_after: set[int] = set()
         self._standing = Counter(core(one.text) for one in draft.segments)
         self._blocks = self._count
 
-    def change(self, edit: Edit) -> Change:
-        """Take an edit into the plan, or say why not."""
+    def take_out(self, edit: Edit) -> Dropped | None:
+        """Take out what an edit removes from its place, or say why the edit cannot be applied."""
+        dropped = self._wrong(edit)
+        if dropped is not None or edit.op == "insert_after":
+            return dropped
+        segments = self._draft.segments[edit.first - 1 : edit.last]
+        self._gone |= dict.fromkeys((one.number for one in segments), edit)
+        self.lists |= {one.listing for one in segments if one.listing is not None}
+        if edit.op == "move":
+            self._moved_after.add(edit.after)
+        else:
+            self._standing.subtract(core(one.text) for one in segments)
+        return None
+
+    def put_in(self, edit: Edit, dropped: Dropped | None) -> Change:
+        """Put in what an edit adds, less what stands already, and return what became of it."""
         before = "" if edit.op == "insert_after" else self._between(edit.first, edit.last)
         text = cleaned(edit.text)
-        dropped = self._wrong(edit, text)
-        if dropped is None and edit.op in {"insert_after", "replace"}:
-            self._stand(edit, -1)
-            kept = without(text, (one for one in self._standing if one and self._standing[one] > 0))
-            if not kept.strip() and not (edit.op == "replace" and not text.strip()):
-                dropped = "stands already"
-                self._stand(edit, 1)
-            text = kept
+        if dropped is None and text.strip():
+            standing = (one for one, count in self._standing.items() if one and count > 0)
+            text = without(text, standing)
+        if dropped is None and edit.op == "insert_after" and not text.strip():
+            dropped = "stands already"
         if dropped is not None:
             return Change(edit=edit, before=before, text=edit.text, dropped=dropped)
-        self._take(edit, text)
+        if edit.op == "move":
+            self._follows(edit.after, edit)
+        elif text.strip():
+            self._blocks += 1
+            self._standing.update(core(one.text) for one in segmented(text).segments)
+            made = self._shaped(edit, text)
+            self.lists |= {piece.listing for piece in made if piece.listing is not None}
+            if edit.op == "replace":
+                first, last = (self._draft.segments[n - 1] for n in (edit.first, edit.last))
+                self._instead[edit.first] = in_place_of(made, first, last)
+            else:
+                self._follows(edit.first, made)
         return Change(edit=edit, before=before, text=text.strip())
+
+    def _follows(self, number: int, what: "list[Piece] | Edit") -> None:
+        self._after.setdefault(number, []).append(what)
+        listing = self._draft.segments[number - 1].listing if number else None
+        self.lists |= set() if listing is None else {listing}
 
     def pieces(self) -> Iterator[Piece]:
         """Yield the pieces of the answer in order."""
@@ -143,61 +174,21 @@ class _Plan:
                 else:
                     yield piece
 
-    def _wrong(self, edit: Edit, text: str) -> Dropped | None:
+    def _wrong(self, edit: Edit) -> Dropped | None:
         lowest = 0 if edit.op == "insert_after" else 1
         if not lowest <= edit.first <= edit.last <= self._count or edit.after > self._count:
             return "unknown segment"
-        if edit.op == "rewrite":
-            return "not applied"
         span = range(edit.first, edit.last + 1)
-        if edit.op != "insert_after" and any(number in self._gone for number in span):
+        taken = edit.op != "insert_after" and any(number in self._gone for number in span)
+        circles = any(number in self._moved_after for number in span)
+        if taken or (edit.op == "move" and (circles or self._goes_into_a_move(edit))):
             return "overlaps"
-        if edit.op == "move" and self._goes_in_a_circle(edit, span):
-            return "overlaps"
-        if text and is_broken(text):
-            return "breaks a block"
-        if edit.op == "insert_after" and not text.strip():
-            return "stands already"
-        return None
+        return "breaks a block" if is_broken(cleaned(edit.text)) else None
 
-    def _goes_in_a_circle(self, edit: Edit, span: range) -> bool:
-        """Say whether a move goes into itself or another one, or another one into it."""
+    def _goes_into_a_move(self, edit: Edit) -> bool:
         target = self._gone.get(edit.after)
-        into = target is not None and target.op == "move"
-        taken = (
-            place
-            for place, what in self._after.items()
-            if any(isinstance(one, Edit) for one in what)
-        )
-        return edit.after in span or into or any(place in span for place in taken)
-
-    def _stand(self, edit: Edit, by: int) -> None:
-        """Count what an edit takes away as no longer standing."""
-        if edit.op in {"replace", "delete"}:
-            for segment in self._draft.segments[edit.first - 1 : edit.last]:
-                self._standing[core(segment.text)] += by
-
-    def _take(self, edit: Edit, text: str) -> None:
-        span = range(edit.first, edit.last + 1)
-        if edit.op != "insert_after":
-            self._gone |= dict.fromkeys(span, edit)
-            self.lists |= {n for number in span if (n := self._draft.segments[number - 1].listing)}
-        if edit.op == "delete":
-            self._stand(edit, -1)
-            return
-        if edit.op == "move":
-            self._after.setdefault(edit.after, []).append(edit)
-            if edit.after and (listing := self._draft.segments[edit.after - 1].listing):
-                self.lists.add(listing)
-            return
-        self._blocks += 1
-        made = self._shaped(edit, text) if text.strip() else []
-        self.lists |= {piece.listing for piece in made if piece.listing}
-        self._standing.update(core(one.text) for one in segmented(text).segments)
-        if edit.op == "replace":
-            self._instead[edit.first] = made
-        else:
-            self._after.setdefault(edit.first, []).append(made)
+        inside = edit.first <= edit.after <= edit.last
+        return inside or (target is not None and target.op == "move")
 
     def _shaped(self, edit: Edit, text: str) -> list[Piece]:
         draft = self._draft
@@ -211,14 +202,18 @@ class _Plan:
         return "".join(one.text + one.gap for one in chosen).rstrip()
 
 
-def _renumbered(pieces: list[Piece], lists: set[int]) -> list[Piece]:
+def _renumbered(pieces: list[Piece], lists: set[int], draft: Segmented) -> list[Piece]:
     """Return the pieces with the items of these lists counted on from each list's first number."""
     next_number: dict[int, int] = {}
+    for one in draft.segments:
+        begins = _NUMBERED.match(one.text) if one.listing in lists else None
+        if begins is not None and one.listing is not None:
+            next_number.setdefault(one.listing, int(begins["number"]))
     for place, piece in enumerate(pieces):
         found = _NUMBERED.match(piece.text) if piece.kind == "item" else None
-        if found is None or piece.listing not in lists:
+        if found is None or piece.listing not in next_number:
             continue
-        number = next_number.get(piece.listing, int(found["number"]))
+        number = next_number[piece.listing]
         next_number[piece.listing] = number + 1
         head = f"{found['indent']}{number}{found['rest']}"
         pieces[place] = replace(piece, text=head + piece.text[found.end() :])

@@ -1,7 +1,7 @@
 """Whether an answer is better edited or written anew.
 
 Edits cost what they say and some 20 tokens each; a rewrite costs the whole answer again. But edits
-cannot hold a limit on the whole, nor a form that a program reads, so those answers are written anew.
+cannot hold a limit on the whole, nor a form that a program reads: such answers are written anew.
 """
 
 from models.messages import Json

@@ -27,13 +27,18 @@ PARAGRAPH_FROM = 2
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Piece:
-    """A stretch of the edited answer. `origin` is the segment that it is, untouched."""
+    """A stretch of the edited answer. `origin` is the segment that it is, untouched.
+
+    `first` and `last` number the segments of the draft in whose place it stands; 0 for none.
+    """
 
     text: str
     kind: Kind
     block: int
     listing: int | None = None
     origin: Segment | None = None
+    first: int = 0
+    last: int = 0
 
 
 def original(segment: Segment) -> Piece:
@@ -44,7 +49,18 @@ def original(segment: Segment) -> Piece:
         block=segment.block,
         listing=segment.listing,
         origin=segment,
+        first=segment.number,
+        last=segment.number,
     )
+
+
+def in_place_of(pieces: list[Piece], first: Segment, last: Segment) -> list[Piece]:
+    """Return pieces of a form like that of the segments that they replace as standing for them."""
+    if pieces[0].kind == first.kind:
+        pieces[0] = replace(pieces[0], first=first.number)
+    if pieces[-1].kind == last.kind:
+        pieces[-1] = replace(pieces[-1], last=last.number)
+    return pieces
 
 
 def cleaned(text: str) -> str:
@@ -134,14 +150,13 @@ def _is_last_of_block(segment: Segment, draft: Segmented) -> bool:
 def between(before: Piece, after: Piece, draft: Segmented) -> str:
     """Return what stands between two pieces: what stood there, or what their forms ask for."""
     newline = "\r\n" if "\r\n" in draft.text else "\n"
-    first, second = before.origin, after.origin
-    if first is not None and second is not None and second.number == first.number + 1:
-        return first.gap
+    if before.last and after.first == before.last + 1:
+        return draft.segments[before.last - 1].gap
     gaps = [_needed(before, after, draft, newline)]
-    if second is not None and second.number > 1:
-        gaps.append(draft.segments[second.number - 2].gap)
-        if first is not None:
-            gaps.append(first.gap)
+    if after.first > 1:
+        gaps.append(draft.segments[after.first - 2].gap)
+        if before.last:
+            gaps.append(draft.segments[before.last - 1].gap)
     return max(gaps, key=_lines)  # the first of equals: what is needed
 
 

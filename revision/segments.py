@@ -87,7 +87,7 @@ def segmented(text: str, *, sentence_by_sentence: bool = True) -> Segmented:
     pieces: list[_Piece] = []
     for leaf in _leaves(text):
         pieces += _parts(text, leaf, sentence_by_sentence) if leaf.kind == "sentence" else [leaf]
-    ends = [one.start for one in pieces[1:]] + [len(text)]
+    ends = [*(one.start for one in pieces[1:]), len(text)][: len(pieces)]
     return Segmented(
         lead=text[: pieces[0].start] if pieces else text,
         segments=tuple(

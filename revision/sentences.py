@@ -28,13 +28,18 @@ _END = regex.compile(
 _CLAUSE = regex.compile(
     r"(?<=[\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}])[ \t]+(?=[\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}])"
 )
+_NO_STOP = regex.compile(r"[\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}]")
+"""Scripts in which a full stop only shortens a word."""
 _LAST_WORD = regex.compile(r"[\p{L}\p{M}\p{N}.]+\Z")
 _OPENING = regex.compile(r"[*_~`\"'“‘«(\[（「『¿¡]*")  # noqa: RUF001
 _WIDE = regex.compile(r"[\p{Han}\p{Hiragana}\p{Katakana}\p{Hangul}\p{Thai}\p{Lao}\p{Khmer}]")
 
-ABBREVIATIONS = frozenset(
-    ["abb", "abs", "al", "approx", "art", "bzw", "ca", "cap", "cf", "co", "dr", "dra", "ed", "eds", "eg", "esp", "etc", "evtl", "fig", "figs", "ggf", "gen", "ie", "incl", "inj", "jr", "ltd", "m", "mr", "mrs", "ms", "nr", "no", "num", "o", "op", "p", "pag", "par", "pp", "prof", "pt", "resp", "sog", "sr", "sra", "st", "str", "syn", "tab", "tabl", "tel", "usw", "v", "vgl", "viz", "vol", "vs", "z", "zb", "т", "гг", "др", "см", "стр", "таб", "ред", "ул", "им", "напр"]  # noqa: RUF001  # read as words
-)
+_SHORTENED = """
+    abb abs al approx art bzw ca cap cf co dr dra ed eds eg esp etc evtl fig figs ggf gen ie incl
+    inj jr ltd m mr mrs ms nr no num o op p pag par pp prof pt resp sog sr sra st str syn tab tabl
+    tel usw v vgl viz vol vs z zb т гг др см стр таб ред ул им напр
+"""  # noqa: RUF001  # Russian ones
+ABBREVIATIONS = frozenset(_SHORTENED.split())
 """Words that a full stop shortens, lower case and without it; "etc." may end a sentence, and is
 then taken together with the next."""
 
@@ -83,7 +88,7 @@ def _is_end(line: str, found: "regex.Match[str]") -> bool:
     following = _OPENING.sub("", line[found.end() : found.end() + NEAR], count=1)[:1]
     before = _LAST_WORD.search(line[: found.start()], max(0, found.start() - NEAR))
     word = before.group().lower() if before is not None else ""
-    if following.islower():
+    if following.islower() or _NO_STOP.search(word):
         return False
     # A bare number is a list's ("1. Rest"); "e.g", "q.i.d" and a single letter are abbreviations.
     inner = "." in word.strip(".") and not word.replace(".", "").isdigit()
