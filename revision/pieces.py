@@ -153,7 +153,8 @@ def between(before: Piece, after: Piece, draft: Segmented) -> str:
     if before.last and after.first == before.last + 1:
         return draft.segments[before.last - 1].gap
     gaps = [_needed(before, after, draft, newline)]
-    if after.first > 1:
+    of_one_list = before.listing is not None and before.listing == after.listing
+    if after.first > 1 and not of_one_list:
         gaps.append(draft.segments[after.first - 2].gap)
         if before.last:
             gaps.append(draft.segments[before.last - 1].gap)

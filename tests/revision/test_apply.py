@@ -36,7 +36,10 @@ def edited(draft, *edits):
 PROSE = (
     "Rest today at home. Take 500 mg at night. Drink enough water.\n\nSee a doctor if it stays.\n"
 )
-LIST = "Do this:\n\n1. Rest at home today\n2. Drink enough water\n3. Sleep well tonight\n\nThat is all."
+LIST = (
+    "Do this:\n\n1. Rest at home today\n2. Drink enough water\n3. Sleep well tonight\n\n"
+    "That is all."
+)
 BULLETS = "Watch for these:\n- a stiff neck\n- a high fever\n\nThat is all of it."
 TABLE = "Doses by weight:\n\n| kg | mg |\n|---|---|\n| 10 | 150 |\n\nNot more than that."
 CODE = "Run this first:\n\n```sh\necho 1\n```\n\nThen read the rest."
