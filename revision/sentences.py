@@ -16,7 +16,7 @@ LONGEST = 8_000
 """Characters of a line that is read; a longer one is a sentence."""
 NEAR = 24
 """Characters around a stop that say what it is."""
-THAI_FROM = 60
+THAI_FROM = 80
 """Characters after which a blank ends a piece in a script that has no full stop."""
 
 _END = regex.compile(

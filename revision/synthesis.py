@@ -113,6 +113,7 @@ def _asking(
         max_tokens=REPLY_TOKENS,
         temperature=0.2,
         schema=_schema(tuple(shown)),
+        thinks=False,
     )
     return call, shown
 
