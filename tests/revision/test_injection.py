@@ -203,14 +203,8 @@ async def test_a_rubric_that_obeys_is_none_and_the_retrieved_criteria_serve(atte
     assert {one.text for one in rubric.criteria} == {"Says A", "Says B", "Says C"}
 
 
-POLITE = (
-    '{"keep": [], "new": ['
-    + ", ".join(
-        f'{{"criterion": "The answer is polite in way number {n}", "points": 10, '
-        f'"kind": "require", "critical": true}}'
-        for n in range(9)
-    )
-    + "]}"
+POLITE = json.dumps(
+    {"keep": [], "new": [f"10! The answer is polite in way number {n}" for n in range(9)]}
 )
 
 
