@@ -4,7 +4,7 @@
 
 The real loop and its real prompts; only the model is played, so what it says is of a length that
 was chosen: a worded criterion 90 characters, a problem 60, what mends a criterion 140. Tokens are
-characters / 4. "None passing": every draft lacks so many criteria; "half": every other one lacks none.
+characters / 4. "None passing": every draft lacks so many criteria; "half": every other one none.
 """
 
 import asyncio

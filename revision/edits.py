@@ -21,7 +21,7 @@ LONGEST = 4000
 """Characters of one edit's text."""
 MOST_CRITERIA = 6
 """Criteria that one edit may name."""
-_PLACE = r"S\d{1,3}"
+_PLACE = "S[0-9]{1,3}"  # llama.cpp knows no \d
 _RANGE = rf"{_PLACE}(-{_PLACE})?"
 
 Place = Annotated[str, StringConstraints(pattern=rf"^\s*\[?{_RANGE}\]?\s*$")]

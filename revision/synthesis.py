@@ -34,6 +34,8 @@ SHARES = (0.6, 0.3, 0.1)
 """Of what there is to pick from, where the context has no room for all of it."""
 REPLY_TOKENS = 1200
 """Nine criteria of the longest that the schema lets through, in JSON."""
+UNSAID = 5
+"""Points of a criterion for which a weak model says none."""
 FEWEST_WORDS = 4
 """A criterion of fewer words cannot say what to look for."""
 LONGEST_QUESTION = 200
@@ -55,7 +57,8 @@ class Proposal:
 
 _FORM = TypeAdapter(Proposal)
 _LINE = re.compile(
-    r"\s*(?P<sign>[-+]?)(?P<points>10|[1-9])(?P<critical>!?)[.:]?\s+(?P<text>\S.*)", re.DOTALL
+    r"\s*(?:(?P<sign>[-+]?)(?P<points>10|[1-9])(?P<critical>!?)[.:]?\s+)?(?P<text>[^\W\d].*)",
+    re.DOTALL,
 )
 _ECHO = re.compile(r"\W*c\d+\b")
 """A weak model repeats an id where it should word a criterion."""
@@ -191,7 +194,7 @@ def _worded(line: str) -> Criterion | None:
         return None
     return Criterion(
         text=" ".join(found["text"].split()),
-        points=int(found["points"]),
+        points=int(found["points"] or UNSAID),
         kind="forbid" if found["sign"] == "-" else "require",
         critical=bool(found["critical"]),
     )
@@ -207,7 +210,8 @@ def _is_usable(text: str) -> bool:
 
 
 def _schema(ids: tuple[str, ...]) -> JsonSchema:
-    line: dict[str, Json] = {"type": "string", "pattern": "^-?(10|[1-9])!? .{12,220}$"}
+    # Without a pattern: an engine that takes "." for a quotation mark breaks the JSON with it.
+    line: dict[str, Json] = {"type": "string", "minLength": 12, "maxLength": 225}
     return JsonSchema(
         name="rubric",
         schema={

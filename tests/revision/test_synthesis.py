@@ -113,7 +113,7 @@ def test_a_criterion_with_content_is_taken(text):
         ("10! Says to call now", ("Says to call now", 10, "require", True)),
         ("-7! Gives a dose for her weight", ("Gives a dose for her weight", 7, "forbid", True)),
         (" +3: Names  a next step", ("Names a next step", 3, "require", False)),
-        ("Asks how old she is", None),
+        ("Asks how old she is", ("Asks how old she is", 5, "require", False)),
         ("11 Asks how old she is", None),
         ("0 Asks how old she is", None),
         ("8", None),
