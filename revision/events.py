@@ -9,6 +9,8 @@ from typing import Literal, TypeAlias
 from models.messages import Completion, Delta
 from retrieval.retriever import Retrieved
 from revision.alone import Doubt
+from revision.apply import Change
+from revision.attempt import By
 from revision.critique import Critique, Finding
 from revision.form import Misfit
 from revision.guard import Objection as GuardObjection
@@ -84,14 +86,16 @@ class Explained:
 class Decided:
     """A candidate was taken, or the objection says why not; `critique` if it was judged.
 
-    `merged`: it joins several drafts and knows nothing of the critique.
+    `changes` are the edits that made it, where it was made by edits. A `merge` joins several drafts
+    and knows nothing of the critique.
     """
 
     round: int
     candidate: Completion
     critique: Critique | None
     objection: Objection | None
-    merged: bool = False
+    by: By
+    changes: tuple[Change, ...] = ()
 
     @property
     def accepted(self) -> bool:

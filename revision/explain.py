@@ -1,7 +1,7 @@
 """Step: the written critique of what the answer lacks, for the revision to go by.
 
-It is written once for all unmet and unclear criteria. Verdicts are not in its power: it explains
-those that the judge has given.
+It is written once for all unmet and unclear criteria, a line each: the remedy is the edit that
+follows. Verdicts are not in its power: it explains those that the judge has given.
 """
 
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from revision.errors import Unparsable
 from revision.prompts import render
 from revision.structured import ask
 
-TOKENS_EACH = 90
+TOKENS_EACH = 50
 MOST = 8
 """Unmet criteria beyond the weightiest eight go into the revision without an explanation."""
 
@@ -25,7 +25,7 @@ MOST = 8
 class _Spoken:
     number: int
     problem: Annotated[str, Field(max_length=600)]
-    remedy: Annotated[str, Field(max_length=600)]
+    remedy: Annotated[str, Field(max_length=600)] = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,6 +67,7 @@ async def explain(case: Case, answer: str, critique: Critique) -> tuple[Finding,
         max_tokens=TOKENS_EACH * len(numbers) + 40,
         temperature=0.2,
         schema=_schema(len(numbers)),
+        thinks=False,
     )
     try:
         reply = await ask(case.calls, "critique", call, _FORM)
@@ -80,15 +81,14 @@ async def explain(case: Case, answer: str, critique: Critique) -> tuple[Finding,
 
 
 def _schema(count: int) -> JsonSchema:
-    text: dict[str, Json] = {"type": "string", "maxLength": 240}
+    text: dict[str, Json] = {"type": "string", "maxLength": 120}
     finding: dict[str, Json] = {
         "type": "object",
         "properties": {
             "number": {"type": "integer", "minimum": 1, "maximum": count},
             "problem": text,
-            "remedy": text,
         },
-        "required": ["number", "problem", "remedy"],
+        "required": ["number", "problem"],
         "additionalProperties": False,
     }
     return JsonSchema(

@@ -10,6 +10,7 @@ from contextlib import aclosing, suppress
 
 from models.errors import ModelError
 from models.messages import Completion
+from revision.attempt import Attempt
 from revision.critique import Critique, Finding, is_better
 from revision.errors import DeadlinePassed, RevisionError, Unparsable
 from revision.events import (
@@ -75,7 +76,7 @@ async def self_revise(  # noqa: C901  # the method, whole, on one page
 
         # 3. Revise what is unmet, 4. take it only if it is judged better, 5. stop.
         while reason is None and rubric is not None:
-            if not steps.has_time():
+            if not await steps.has_time(best):
                 reason = "deadline"
                 break
             rounds += 1
@@ -106,19 +107,19 @@ async def _round(
         raise ValueError("an answer is revised only after its critique")
     rubric = best.critique.rubric
     findings: tuple[Finding, ...] = ()
-    candidate: Completion | None = None
+    attempt: Attempt | None = None
     if number == 1 and len(drafts) > 1:
         yield StageBegan(stage="merge", count=len(drafts))
         # One that fails, or has no room for all drafts, leaves the round to the critique.
         with suppress(ModelError):
-            candidate = await steps.merge(drafts)
-    merged = candidate is not None
-    if candidate is None:
+            attempt = await steps.merge(drafts)
+    if attempt is None:
         yield StageBegan(stage="revise", count=len(best.critique.unmet))
         findings = await steps.explain(best)
         yield Explained(round=number, findings=findings)
-        candidate = await steps.revise(best, findings)
+        attempt = await steps.revise(best, findings)
 
+    candidate = attempt.answer
     objection: Objection | None = await steps.objection(best, candidate, findings)
     recheck = None
     if objection is None:
@@ -130,7 +131,12 @@ async def _round(
         elif not is_better(recheck, best.critique, mends_form=not best.fits):
             objection = "not judged better"
     yield Decided(
-        round=number, candidate=candidate, critique=recheck, objection=objection, merged=merged
+        round=number,
+        candidate=candidate,
+        critique=recheck,
+        objection=objection,
+        by=attempt.by,
+        changes=attempt.changes,
     )
 
 
@@ -144,7 +150,7 @@ def _conclude(
     if decided.critique is not None and not decided.critique.complete:
         return best, stop_reason(decided.critique.failure)
     # A merge knows nothing of the critique; when it fails, the critique still deserves its turn.
-    return best, None if decided.merged and decided.round < policy.max_rounds else "no_gain"
+    return best, None if decided.by == "merge" and decided.round < policy.max_rounds else "no_gain"
 
 
 def _no_review(policy: Policy, draft: Completion, obstacle: Exception | None) -> StopReason | None:

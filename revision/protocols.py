@@ -4,6 +4,7 @@ from collections.abc import AsyncGenerator
 from typing import Protocol
 
 from models.messages import Completion
+from revision.attempt import Attempt
 from revision.critique import Critique, Finding
 from revision.events import Event, Objection
 from revision.review import Reviewed
@@ -28,16 +29,16 @@ class Steps(Protocol):
     async def fits(self, answer: str) -> bool:
         """Say whether an answer may have the form that was asked for."""
 
-    def has_time(self) -> bool:
+    async def has_time(self, best: Reviewed) -> bool:
         """Say whether there is time for another round, its re-check included."""
 
     async def explain(self, best: Reviewed) -> tuple[Finding, ...]:
         """Write what is wrong with the answer where it falls short."""
 
-    async def revise(self, best: Reviewed, findings: tuple[Finding, ...]) -> Completion:
+    async def revise(self, best: Reviewed, findings: tuple[Finding, ...]) -> Attempt:
         """Write a better answer."""
 
-    async def merge(self, drafts: tuple[Completion, ...]) -> Completion:
+    async def merge(self, drafts: tuple[Completion, ...]) -> Attempt:
         """Write one answer from several drafts."""
 
     async def objection(

@@ -34,7 +34,7 @@ PRINCIPLES = "principles_shortened"
 MANY = frozenset({"judge", "judge-retry"})
 """Steps of many prompts that differ in their last words only."""
 
-ANSWERS = frozenset({"revise", "merge"})
+ANSWERS = frozenset({"edit", "revise", "merge"})
 LONGER = 1.3
 LEAST_ANSWER = 200
 """A revision is longer than the draft by this factor, and this long at least."""

@@ -8,10 +8,12 @@ from models.errors import ModelError
 from models.messages import Completion
 from retrieval.retriever import Retriever
 from revision.alone import doubt
+from revision.attempt import Attempt
 from revision.case import Case
 from revision.change import Change
 from revision.critique import Critique, Finding
 from revision.draft import draft
+from revision.editable import to_edit
 from revision.errors import JudgeUnfit, ShareSpent
 from revision.events import Drafted, Event, Objection, PreparationFailed
 from revision.explain import explain
@@ -59,9 +61,13 @@ class ModelSteps:
         self.case.calls.time.judged(clock() - started)
         return critique
 
-    def has_time(self) -> bool:
+    async def has_time(self, best: Reviewed) -> bool:
         """Say whether there is time for another round."""
-        return self.case.calls.time.has_time_for_round()
+        time, case = self.case.calls.time, self.case
+        if best.critique is not None and self.case.policy.drafts == 1:
+            edited = await asyncio.to_thread(to_edit, case, best, best.critique, ())
+            time.writes_less(by_edits=edited is not None)
+        return time.has_time_for_round()
 
     async def fits(self, answer: str) -> bool:
         """Say whether an answer may have the form asked for: not if it is known to lack it."""
@@ -77,13 +83,13 @@ class ModelSteps:
         except (ShareSpent, ModelError):
             return ()  # the criteria themselves say what is asked; the revision comes first
 
-    async def revise(self, best: Reviewed, findings: tuple[Finding, ...]) -> Completion:
+    async def revise(self, best: Reviewed, findings: tuple[Finding, ...]) -> Attempt:
         """Write a better answer."""
         if best.critique is None:
             raise ValueError("an answer is revised only after its critique")
         return await revise(self.case, best, best.critique, findings)
 
-    async def merge(self, drafts: tuple[Completion, ...]) -> Completion:
+    async def merge(self, drafts: tuple[Completion, ...]) -> Attempt:
         """Write one answer from several drafts."""
         return await merge(self.case, tuple(one.text for one in drafts))
 

@@ -10,7 +10,7 @@ of what physicians demanded, at two thirds of the tokens of wording all (`benchm
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import Field, TypeAdapter
 
@@ -34,6 +34,8 @@ SHARES = (0.6, 0.3, 0.1)
 """Of what there is to pick from, where the context has no room for all of it."""
 REPLY_TOKENS = 1200
 """Nine criteria of the longest that the schema lets through, in JSON."""
+UNSAID = 5
+"""Points of a criterion for which a weak model says none."""
 FEWEST_WORDS = 4
 """A criterion of fewer words cannot say what to look for."""
 LONGEST_QUESTION = 200
@@ -42,24 +44,22 @@ NEARLY_THE_SAME = "What physicians demanded of nearly the same question"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class NewCriterion:
-    """A criterion that the model words."""
-
-    criterion: Annotated[str, Field(max_length=400)]
-    points: Annotated[int, Field(ge=1, le=10)]
-    kind: Literal["require", "forbid"]
-    critical: bool
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Proposal:
-    """What the model replies: ids to keep and criteria to add."""
+    """What the model replies: ids to keep and criteria to add.
+
+    A new one is a line: its points, below zero for what must not be there, as physicians' rubrics
+    have it; "!" if a miss can harm; its text. As an object it cost 15 tokens more.
+    """
 
     keep: tuple[str, ...]
-    new: tuple[NewCriterion, ...]
+    new: tuple[Annotated[str, Field(max_length=420)], ...]
 
 
 _FORM = TypeAdapter(Proposal)
+_LINE = re.compile(
+    r"\s*(?:(?P<sign>[-+]?)(?P<points>10|[1-9])(?P<critical>!?)[.:]?\s+)?(?P<text>[^\W\d].*)",
+    re.DOTALL,
+)
 _ECHO = re.compile(r"\W*c\d+\b")
 """A weak model repeats an id where it should word a criterion."""
 
@@ -113,6 +113,7 @@ def _asking(
         max_tokens=REPLY_TOKENS,
         temperature=0.2,
         schema=_schema(tuple(shown)),
+        thinks=False,
     )
     return call, shown
 
@@ -134,7 +135,7 @@ def assemble(
         one for one in fallback.criteria if one.urgent or (one.critical and one.principle in always)
     ]
     kept = [shown[key] for key in dict.fromkeys(proposal.keep) if key in shown][:MOST_KEPT]
-    new = [_worded(one) for one in proposal.new[:MOST_NEW] if _is_usable(one)]
+    new = [one for one in map(_worded, proposal.new[:MOST_NEW]) if one is not None]
     chosen: dict[str, Criterion] = {}
     for criterion in (*sure, *new, *kept):
         chosen.setdefault(criterion.text.casefold(), criterion)
@@ -186,44 +187,38 @@ def _numbered(
     return shown, principles
 
 
-def _worded(one: NewCriterion) -> Criterion:
+def _worded(line: str) -> Criterion | None:
+    """Return the criterion of a line; None of one that is none."""
+    found = _LINE.fullmatch(line)
+    if found is None or not _is_usable(found["text"]):
+        return None
     return Criterion(
-        text=" ".join(one.criterion.split()),
-        points=one.points,
-        kind=one.kind,
-        critical=one.critical,
+        text=" ".join(found["text"].split()),
+        points=int(found["points"] or UNSAID),
+        kind="forbid" if found["sign"] == "-" else "require",
+        critical=bool(found["critical"]),
     )
 
 
-def _is_usable(one: NewCriterion) -> bool:
-    if _ECHO.match(one.criterion):
+def _is_usable(text: str) -> bool:
+    if _ECHO.match(text):
         return False
-    words = [word for word in one.criterion.split() if any(map(str.isalpha, word))]
+    words = [word for word in text.split() if any(map(str.isalpha, word))]
     # Some scripts put no spaces between words; there, length speaks.
-    spaceless = not one.criterion.isascii() and len(one.criterion) >= 2 * FEWEST_WORDS
+    spaceless = not text.isascii() and len(text) >= 2 * FEWEST_WORDS
     return len(set(words)) >= FEWEST_WORDS or spaceless
 
 
 def _schema(ids: tuple[str, ...]) -> JsonSchema:
-    text: dict[str, Json] = {"type": "string", "minLength": 12, "maxLength": 220}
-    criterion: dict[str, Json] = {
-        "type": "object",
-        "properties": {
-            "criterion": text,
-            "points": {"type": "integer", "minimum": 1, "maximum": 10},
-            "kind": {"enum": ["require", "forbid"]},
-            "critical": {"type": "boolean"},
-        },
-        "required": ["criterion", "points", "kind", "critical"],
-        "additionalProperties": False,
-    }
+    # Without a pattern: an engine that takes "." for a quotation mark breaks the JSON with it.
+    line: dict[str, Json] = {"type": "string", "minLength": 12, "maxLength": 225}
     return JsonSchema(
         name="rubric",
         schema={
             "type": "object",
             "properties": {
                 "keep": {"type": "array", "items": {"enum": list(ids)}, "maxItems": MOST_KEPT},
-                "new": {"type": "array", "items": criterion, "maxItems": MOST_NEW},
+                "new": {"type": "array", "items": line, "maxItems": MOST_NEW},
             },
             "required": ["keep", "new"],
             "additionalProperties": False,

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from models.errors import ModelError
 from models.messages import Completion
+from revision.attempt import Attempt
 from revision.critique import Critique, Finding
 from revision.errors import RevisionError, StepBroke
 from revision.events import Event, Objection, PreparationFailed
@@ -52,21 +53,22 @@ class Contained:
         with contained():
             return await self.steps.fits(answer)
 
-    def has_time(self) -> bool:
+    async def has_time(self, best: Reviewed) -> bool:
         """Say whether there is time for another round."""
-        return self.steps.has_time()
+        with contained():
+            return await self.steps.has_time(best)
 
     async def explain(self, best: Reviewed) -> tuple[Finding, ...]:
         """Write what is wrong with the answer where it falls short."""
         with contained():
             return await self.steps.explain(best)
 
-    async def revise(self, best: Reviewed, findings: tuple[Finding, ...]) -> Completion:
+    async def revise(self, best: Reviewed, findings: tuple[Finding, ...]) -> Attempt:
         """Write a better answer."""
         with contained():
             return await self.steps.revise(best, findings)
 
-    async def merge(self, drafts: tuple[Completion, ...]) -> Completion:
+    async def merge(self, drafts: tuple[Completion, ...]) -> Attempt:
         """Write one answer from several drafts."""
         with contained():
             return await self.steps.merge(drafts)

@@ -6,6 +6,7 @@ from typing import get_args
 import orjson
 
 from models.messages import Completion, Json, Usage
+from revision.apply import Change
 from revision.calls import Step, total_usage, usage_by_step
 from revision.critique import Critique
 from revision.events import Critiqued, Decided, Event, Explained, Found
@@ -223,6 +224,21 @@ def _verdict(critique: Critique | None, number: int) -> str:
     return critique.judgements[number].verdict.value if critique else "unclear"
 
 
+def _change(one: Change) -> dict[str, Json]:
+    """Return an edit: what it did where, and by their places the criteria that it serves."""
+    edit = one.edit
+    span = f"S{edit.first}" if edit.first == edit.last else f"S{edit.first}-S{edit.last}"
+    return {
+        "op": edit.op,
+        "segments": span,
+        "after": f"S{edit.after}" if edit.op == "move" else None,
+        "before": one.before,
+        "text": one.text,
+        "criteria": list(edit.criteria),
+        "dropped": one.dropped,
+    }
+
+
 def _trace(review: Review, events: tuple[Event, ...]) -> dict[str, Json]:
     """Return the draft, every critique and every edit."""
     critiques: list[Json] = [
@@ -253,6 +269,8 @@ def _trace(review: Review, events: tuple[Event, ...]) -> dict[str, Json]:
             "answer": event.candidate.text,
             "accepted": event.accepted,
             "objection": event.objection,
+            "by": event.by,
+            "changes": [_change(one) for one in event.changes],
         }
         for event in events
         if isinstance(event, Decided)

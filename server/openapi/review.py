@@ -4,7 +4,10 @@ from typing import Annotated, Literal, TypeAlias
 
 from pydantic import Field
 
+from revision.apply import Dropped
+from revision.attempt import By
 from revision.calls import Step
+from revision.edits import Op
 from revision.policy import Mode
 from revision.review import Status, StopReason
 from revision.rubric import Kind, Origin
@@ -77,13 +80,35 @@ class TracedFinding(Form):
     remedy: str
 
 
+class TracedChange(Form):
+    """One edit of an answer's numbered segments; S0 is the place before the first.
+
+    `before` is what stood there, `text` what stands there now, `criteria` the places of the
+    criteria that it serves. `dropped` says why it was not applied, if so.
+    """
+
+    op: Op
+    segments: str
+    after: str | None
+    before: str
+    text: str
+    criteria: list[Count]
+    dropped: Dropped | None
+
+
 class TracedEdit(Form):
-    """A candidate, and why it was not accepted if it was not."""
+    """A candidate, and why it was not accepted if it was not.
+
+    `by` says whether it was made by edits, written whole, or joined from several drafts; `changes`
+    are the edits.
+    """
 
     round: Count
     answer: str
     accepted: bool
     objection: str | None
+    by: By
+    changes: list[TracedChange]
 
 
 class Trace(Form):

@@ -175,6 +175,12 @@ def _retry(body: Body) -> str:
     return json.dumps({"verdict": "no" if forbids else "yes"})
 
 
+def edits(_: Body) -> str:
+    """Return edits that add a sentence after the first segment, for the first point."""
+    added = {"insert_after": "S1", "for": [1], "text": "See a doctor at once for warning signs."}
+    return json.dumps({"edits": [added]})
+
+
 FINDINGS = {"findings": [{"number": 1, "problem": "It is not there.", "remedy": "Add it."}]}
 DEFAULTS: Mapping[str, Rule] = {
     "draft": DRAFT,
@@ -185,6 +191,7 @@ DEFAULTS: Mapping[str, Rule] = {
     "judge-retry": _retry,
     "alone": yes_no(SURE),
     "critique": json.dumps(FINDINGS),
+    "edit": edits,
     "revise": REVISED,
     "merge": f"{REVISED} Sleep enough and eat something.",
     "probe": "yes",

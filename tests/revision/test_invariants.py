@@ -21,11 +21,37 @@ from tests.revision.world import World, criterion, honest, verdict
 LETTERS = "ABCD"
 STATUSES = {"clean", "revised", "kept_draft", "unreviewed", "off"}
 
+LONG = "".join(
+    f" Sentence {name} of a long answer is here so that it is edited rather than written anew."
+    for name in ("one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
+)
 answers = st.builds(
-    lambda said, dose: " ".join(f"[{letter}]" for letter in sorted(said)) + f" Take {dose}.",
+    lambda said, dose, tail: (
+        " ".join(f"[{letter}]" for letter in sorted(said)) + f" Take {dose}.{tail}"
+    ),
     st.sets(st.sampled_from(LETTERS)),
     st.sampled_from(["care", "care", "care", "5 mg", "7 mg", "one day off"]),
+    st.sampled_from(["", LONG]),
 )
+edit_lists = st.lists(
+    st.one_of(
+        st.builds(
+            lambda place, text: {"insert_after": f"S{place}", "for": [1], "text": text},
+            st.integers(0, 4),
+            answers,
+        ),
+        st.builds(
+            lambda place, text: {"replace": f"S{place}", "for": [1, 9], "text": text},
+            st.integers(0, 4),
+            answers,
+        ),
+        st.builds(lambda place: {"delete": f"S{place}", "for": []}, st.integers(0, 14)),
+        st.just({"move": "S2-S3", "after": "S0", "for": [2]}),
+        st.just({"rewrite": True}),
+        st.just({"insert_after": "S1"}),
+    ),
+    max_size=3,
+).map(lambda edits: json.dumps({"edits": edits}))
 faults = st.sampled_from([ModelUnavailable("down"), ModelTimeout("late")])
 garbage = st.sampled_from(["", "   ", "no", "{", '{"findings": 3}', "null", "[1]", '{"keep": "x"}'])
 cut_short = answers.map(lambda text: Completion(text=text, finish_reason="length"))
@@ -52,6 +78,7 @@ def worlds(draw):
         "draft-3": draw(st.lists(written, min_size=2, max_size=2)),
         "merge": [draw(written)],
         "revise": draw(st.lists(written, min_size=3, max_size=3)),
+        "edit": draw(st.lists(st.one_of(edit_lists, edit_lists, hidden), min_size=3, max_size=3)),
         "rubric": draw(st.lists(hidden, min_size=2, max_size=2)),
         "critique": draw(st.lists(hidden, min_size=6, max_size=6)),
         "judge-retry": draw(st.lists(retried, min_size=32, max_size=32)),
@@ -158,7 +185,7 @@ def bound(world: World, review: Review) -> int:
     criteria = len(review.rubric.criteria) if review.rubric else 0
     # Drafts, a merge, a restatement, a scenario, a rubric; then what each judging and round takes.
     once = drafts + 4 + (1 + rounds) * (criteria + 1) + rounds
-    retries = drafts + 1 + (1 + rounds) * (criteria + 1)
+    retries = drafts + 1 + (1 + rounds) * (criteria + 1) + rounds
     return once + retries
 
 

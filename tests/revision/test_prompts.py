@@ -30,6 +30,7 @@ VARIABLES = {
     "judge": {"criterion": "Says A", "kind": "require", "json": False},
     "alone": {"statements": [{"statement": "Take 5 mg.", "items": ["5 mg"]}], "json": False},
     "critique": {"items": [ITEM]},
+    "edit": {"items": [ITEM], "segments": [{"id": "S1", "begins": "Rest at home"}]},
     "revise": {"items": [ITEM], "brief": False, "json": False, "fits": True},
     "merge": {"drafts": ["one", "two"], "json": False},
     "distill": {

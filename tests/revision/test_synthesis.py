@@ -36,7 +36,6 @@ from revision.synthesis import (
     MOST_SHOWN,
     NEARLY_THE_SAME,
     REPLY_TOKENS,
-    NewCriterion,
     Proposal,
     _numbered,
     assemble,
@@ -53,7 +52,7 @@ FALLBACK = Rubric(
 
 
 def new(text, points=5):
-    return NewCriterion(criterion=text, points=points, kind="require", critical=False)
+    return f"{points} {text}"
 
 
 def texts(rubric):
@@ -105,6 +104,25 @@ def test_a_criterion_without_content_is_dropped(text):
 def test_a_criterion_with_content_is_taken(text):
     proposal = Proposal(keep=(), new=(new(text),))
     assert text in texts(assemble(proposal, SHOWN, fallback=FALLBACK))
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("8 Asks how old she is", ("Asks how old she is", 8, "require", False)),
+        ("10! Says to call now", ("Says to call now", 10, "require", True)),
+        ("-7! Gives a dose for her weight", ("Gives a dose for her weight", 7, "forbid", True)),
+        (" +3: Names  a next step", ("Names a next step", 3, "require", False)),
+        ("Asks how old she is", ("Asks how old she is", 5, "require", False)),
+        ("11 Asks how old she is", None),
+        ("0 Asks how old she is", None),
+        ("8", None),
+    ],
+)
+def test_a_line_holds_points_weight_and_kind(line, expected):
+    found = assemble(Proposal(keep=("c1",), new=(line,)), SHOWN, fallback=FALLBACK).criteria
+    new = [(one.text, one.points, one.kind, one.critical) for one in found if one.origin == "new"]
+    assert new == ([] if expected is None else [expected])
 
 
 def test_urgent_criteria_are_in_whatever_the_model_proposed():
@@ -323,5 +341,5 @@ def test_the_prompt_shows_no_more_criteria_than_it_has_room_for():
 
 
 def test_nine_criteria_of_the_longest_fit_into_a_reply():
-    characters = 9 * (220 + 70) + 6 * 8
+    characters = 9 * (220 + 10) + 6 * 8
     assert characters / 2.5 < REPLY_TOKENS

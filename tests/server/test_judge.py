@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from tests.fakes.library import SIGNS
-from tests.fakes.vllm import MODEL, REVISED, Answer, FakeVLLM, Rule, Status, lacks
+from tests.fakes.vllm import MODEL, REVISED, Answer, FakeVLLM, Rule, Status, lacks, proposal
 from tests.server.conftest import Opener
 from tests.server.gateway import Gateway
 
@@ -68,7 +68,7 @@ async def test_a_judge_of_its_own_that_is_down_costs_the_review_and_not_the_answ
     assert (reply.status, reply.outcome) == (200, ("unreviewed", "model_error"))
 
 
-async def test_judgements_are_asked_for_without_thinking_and_answers_as_the_operator_wants(
+async def test_what_is_hidden_is_asked_for_without_thinking_and_answers_as_the_operator_wants(
     open_gateway: Opener, vllm: FakeVLLM
 ):
     vllm.script["judge"] = SIGNED
@@ -79,14 +79,18 @@ async def test_judgements_are_asked_for_without_thinking_and_answers_as_the_oper
     assert (await answered(gateway))[0] == "revised"
     for one in vllm.requests:
         judging = one.step == "judge"
-        assert one.body[KWARGS] == (OFF if judging else {"enable_thinking": True})
+        is_answer = one.step in {"draft", "revise"}
+        assert one.body[KWARGS] == ({"enable_thinking": True} if is_answer else OFF)
         assert one.body["top_k"] == (1 if judging else 20)
         assert one.body.get("reasoning_effort") == ("low" if judging else None)
 
 
 async def test_a_server_that_refuses_the_switch_still_judges(gateway: Gateway, vllm: FakeVLLM):
     judge = SIGNED
-    vllm.script["judge"] = lambda body: Status(status=400) if KWARGS in body else judge(body)
+    vllm.script |= {
+        step: lambda body, rule=rule: Status(status=400) if KWARGS in body else rule(body)
+        for step, rule in {"judge": judge, "rubric": proposal}.items()
+    }
     assert (await answered(gateway))[0] == "revised"
     asked = [KWARGS in one.body for one in vllm.of("judge")]
     later = asked[len(asked) // 2 :]

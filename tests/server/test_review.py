@@ -471,6 +471,33 @@ async def test_the_trace_has_the_draft_every_critique_and_every_edit(
         assert revision["criteria"][finding["criterion"]]["criterion"] == SIGNS
 
 
+async def test_the_trace_says_of_each_edit_where_it_is_and_for_which_criterion(
+    gateway: Gateway, vllm: FakeVLLM
+):
+    long = f"{DRAFT} Keep a diary of when it begins and of what you had eaten. " + " ".join(
+        f"Sentence {name} makes this answer long enough to be edited." for name in ("one", "two")
+    )
+    warned = "See a doctor at once for a stiff neck."
+    added = {"insert_after": "S0", "for": [1], "text": warned}
+    lost = {"delete": "S40", "for": []}
+    vllm.script |= {
+        "draft": long,
+        "judge": lacks(SIGNS, unless="stiff neck"),
+        "edit": json.dumps({"edits": [added, lost]}),
+    }
+    reply = await gateway.chat(revision={"include": ["trace"]})
+    assert reply.text == f"{warned}\n\n{long}"
+    (edit,) = reply.revision["trace"]["edits"]
+    assert (edit["by"], edit["accepted"]) == ("edits", True)
+    done, dropped = edit["changes"]
+    (served,) = done["criteria"]
+    assert reply.revision["criteria"][served]["criterion"] == SIGNS
+    assert (done["op"], done["segments"], done["text"]) == ("insert_after", "S0", warned)
+    assert (dropped["op"], dropped["dropped"]) == ("delete", "unknown segment")
+    assert reply.revision["usage"]["revise"]["completion_tokens"] > 0
+    assert not vllm.of("revise")
+
+
 DEGRADED = {
     "unreviewed": (REFUSING, "unreviewed", "The reviewing step failed."),
     "out of time": ({"judge": Hang()}, "unreviewed", "There was not enough time."),
