@@ -14,6 +14,7 @@ from models import embedded
 from models.errors import EmbedderError, ModelError
 from retrieval.errors import RetrievalError
 from revision.errors import RevisionError
+from server.door import Door
 from server.errors import ApiError, NotReady, on_error
 from server.known_answers import watching
 from server.metrics import Metrics
@@ -58,6 +59,7 @@ def create_app(settings: Settings, services: Services | None = None) -> "Gateway
 
     app = Gateway(
         metrics,
+        Door(settings),
         title="clinalign-serve",
         version=package_version(),
         docs_url=None,  # FastAPI's pages load scripts from other servers; server.routes.docs
@@ -88,9 +90,10 @@ class Gateway(FastAPI):
     services: Services | None = None
     """What the application has opened itself, once it is up."""
 
-    def __init__(self, metrics: Metrics, **options: Any) -> None:  # noqa: ANN401  # FastAPI's own
+    def __init__(self, metrics: Metrics, door: Door, **options: Any) -> None:  # noqa: ANN401  # FastAPI's own
         super().__init__(**options)
         self._metrics = metrics
+        self._door = door
 
     def openapi(self) -> dict[str, Any]:
         """Return the OpenAPI document."""
@@ -101,7 +104,8 @@ class Gateway(FastAPI):
 
     def build_middleware_stack(self) -> ASGIApp:
         """Return the application as the server calls it."""
-        return RequestScope(super().build_middleware_stack(), metrics=self._metrics)
+        stack = super().build_middleware_stack()
+        return RequestScope(stack, metrics=self._metrics, door=self._door)
 
 
 async def _tell(services: Services) -> None:

@@ -41,6 +41,11 @@ class Settings(BaseSettings):
     port: Annotated[int, Field(ge=0, le=65535)] = 8000
     unprotected: bool = False
     """Listen beyond loopback although anyone who reaches the port can then ask."""
+    allowed_hosts: Annotated[tuple[str, ...], NoDecode] = ()
+    """Names in `Host` under which this gateway is asked. On loopback its own are known; beyond,
+    any is taken unless some are named here."""
+    allowed_origins: Annotated[tuple[str, ...], NoDecode] = ()
+    """Origins of web pages that may ask and read, such as https://clinic.example; * means any."""
 
     upstream: Annotated[tuple[str, ...], NoDecode] = ()
     """Base URLs of the model server's replicas, such as http://10.0.0.5:8001/v1."""
@@ -94,14 +99,19 @@ class Settings(BaseSettings):
     """Where users' browsers reach this gateway, such as https://clinic.example; for links to it."""
 
     max_body_bytes: Annotated[int, Field(ge=1024)] = 2 * MEGABYTE
+    receive_s: Annotated[float, Field(gt=0, le=3600)] = 30.0
+    """How long a request may take to arrive whole."""
+    send_s: Annotated[float, Field(gt=0, le=3600)] = 60.0
+    """How long a client may take no byte of what waits for it."""
+    connections: Annotated[int, Field(ge=1, le=1_000_000)] = 4096
     ping_s: Annotated[float, Field(gt=0, le=60)] = 10.0
     """Longest silence of a stream."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
-    @field_validator("upstream", mode="before")
+    @field_validator("upstream", "allowed_hosts", "allowed_origins", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
-        """Read several URLs from one variable, separated by commas."""
+        """Read several values from one variable, separated by commas."""
         if isinstance(value, str):
             return tuple(part.strip() for part in value.split(",") if part.strip())
         return value

@@ -1,6 +1,5 @@
 """`clinalign-serve serve`: the gateway."""
 
-import ipaddress
 import signal
 import socket
 import sys
@@ -11,6 +10,8 @@ import uvicorn
 
 from server.app import create_app
 from server.cli.options import Config, Engine, JudgeModel, JudgeUpstream, UpstreamModel, Upstreams
+from server.connection import connections
+from server.door import is_loopback
 from server.log import configure
 from server.settings import Settings, SettingsInvalid, load_settings
 from server.stopping import Drained
@@ -43,7 +44,7 @@ def serve(
         port=port,
         unprotected=unprotected or None,
     )
-    if not settings.unprotected and not _is_loopback(settings.host):
+    if not settings.unprotected and not is_loopback(settings.host):
         raise SettingsInvalid(
             f"{settings.host} can be reached from outside, and this version has no API keys: "
             "listen on 127.0.0.1 behind a proxy that checks them, or pass --unprotected"
@@ -54,9 +55,14 @@ def serve(
         server = Drained(
             uvicorn.Config(
                 app,
-                # httptools drops the body of a request that offers an upgrade, as Java's own client
-                # does with every request (uvicorn's issue 2722).
-                http="h11",
+                # On h11: httptools drops the body of a request that offers an upgrade, as Java's
+                # own client does with every request (uvicorn's issue 2722).
+                http=connections(
+                    receive_s=settings.receive_s,
+                    send_s=settings.send_s,
+                    most=settings.connections,
+                ),
+                ws="none",
                 log_config=None,
                 access_log=False,
                 server_header=False,
@@ -84,12 +90,3 @@ def _listen(settings: Settings) -> socket.socket:
         place = f"{settings.host}:{settings.port}"
         raise OSError(f"cannot listen on {place}: {error.strerror or error}") from None
     return listener
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False

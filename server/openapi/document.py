@@ -13,7 +13,7 @@ from pydantic.json_schema import models_json_schema
 from starlette.routing import BaseRoute
 
 from server.openapi.lists import Error
-from server.openapi.operations import OPERATIONS, Operation
+from server.openapi.operations import ANY, OPERATIONS, Operation
 from server.openapi.requests import complete
 from server.openapi.words import ABOUT, HEADERS, READ, status_words
 
@@ -56,7 +56,7 @@ def _operation(route: APIRoute, known: Operation) -> Node:
         "responses": {
             "200": _answer(known),
             **{str(status): _form_of(form, known) for status, form in known.also.items()},
-            **{str(status): _error(status, known) for status in sorted(known.errors)},
+            **{str(status): _error(status, known) for status in sorted({*ANY, *known.errors})},
         },
     }
     if more:

@@ -10,7 +10,7 @@ import pytest
 from tests.fakes.library import QUESTION
 from tests.fakes.vllm import DRAFT, MODEL, FakeVLLM, Status, overflow
 from tests.server.conftest import Opener
-from tests.server.gateway import CHAT, Gateway, asking
+from tests.server.gateway import CHAT, SENT, Gateway, asking
 
 CANARY = "zebra-in-the-ward"
 SAID = {"role": "user", "content": CANARY}
@@ -95,7 +95,7 @@ async def test_a_length_that_is_too_large_is_refused_before_the_body_comes(
     gateway = await open_gateway(max_body_bytes=4096)
     host = urlsplit(gateway.url)
     reader, writer = await asyncio.open_connection(host.hostname, host.port)
-    writer.write(f"POST {CHAT} HTTP/1.1\r\nhost: x\r\ncontent-length: 999999\r\n\r\n".encode())
+    writer.write(f"POST {CHAT} {SENT}content-length: 999999\r\n\r\n".encode())
     async with asyncio.timeout(2):
         assert b" 413 " in await reader.readline()
     writer.close()
