@@ -78,9 +78,13 @@ class _Reply(Wire):
     error: JsonValue = None
     usage: JsonValue = None
 
+    def spent(self) -> Usage | None:
+        """Return the usage; None where it says none that can be read."""
+        return usage_in({"usage": self.usage})
+
     def told_usage(self) -> dict[str, Json]:
         """Return the usage as far as it can be read; what an answer cost is not the answer."""
-        usage = usage_in({"usage": self.usage})
+        usage = self.spent()
         return {"usage": usage_body(usage)} if usage else {}
 
 
@@ -102,6 +106,7 @@ class TextReply:
     def __init__(self, request: CompletionRequest) -> None:
         self._texts = how_many(request.prompt)
         self._most = self._texts * (request.n or 1)
+        self.usage = Usage()
         self._begun: set[int] = set()
         self._ended: set[int] = set()
         self._head: dict[str, Json] = {
@@ -125,6 +130,7 @@ class TextReply:
 
         """
         reply = _read(_Texts, data)
+        self.usage = reply.spent() or self.usage
         places = {text.index for text in reply.choices}
         if not self._texts <= len(places) == len(reply.choices) or max(places) >= self._most:
             raise MalformedReply("the model server's reply has other texts than were asked for")
@@ -141,6 +147,7 @@ class TextReply:
 
         """
         reply = _read(_Pieces, data)
+        self.usage = reply.spent() or self.usage
         pieces = [self._told(piece) for piece in reply.choices if piece.index not in self._ended]
         usage = reply.told_usage()
         return {**self._head, "choices": list(pieces), **usage} if pieces or usage else None
@@ -160,6 +167,7 @@ class VectorReply:
 
     def __init__(self, request: EmbeddingRequest) -> None:
         self._model = request.model
+        self.usage = Usage()
         self._texts = how_many(request.input)
         self._in_base64 = (request.model_extra or {}).get("encoding_format") == "base64"
 
@@ -179,7 +187,7 @@ class VectorReply:
             {"object": "embedding", **vector.model_dump()}
             for vector in sorted(reply.data, key=lambda vector: vector.index)
         ]
-        spent = usage_in({"usage": reply.usage}) or Usage()  # OpenAI's form is never without it
+        self.usage = spent = reply.spent() or Usage()  # OpenAI's form is never without it
         usage: Json = {"prompt_tokens": spent.prompt_tokens, "total_tokens": spent.total_tokens}
         return {"object": "list", "data": vectors, "model": self._model, "usage": usage}
 

@@ -34,7 +34,7 @@ from server.complaints import complaint, not_json
 from server.conversation_rules import check_turns
 from server.departure import body_of
 from server.errors import ApiError, InvalidRequest
-from server.refused import describe, without_refused
+from server.refused import check_inside, check_unknown, describe, without_refused
 from server.response_format import ResponseFormat
 from server.tools import NamedChoice, Tool, ToolChoice
 from server.turns import ChatMessage
@@ -184,8 +184,12 @@ def checked(fields: Mapping[str, object], kind: type[Read]) -> Read:
 
     """
     body = _formed(without_refused(fields), kind)
+    check_unknown(body.model_extra or {})
     check_turns(body.messages)
     if isinstance(body, ChatRequest):
+        for number, tool in enumerate(body.tools or ()):
+            check_inside(tool.model_extra or {}, f"tools.{number}")
+            check_inside(tool.function.model_extra or {}, f"tools.{number}.function")
         body.check_together()
     return body
 

@@ -68,6 +68,9 @@ class Settings(BaseSettings):
     replica_silence_s: Annotated[float, Field(gt=0, le=3600)] = 20.0
     """One of several replicas with open calls is doubted after so long without a byte of any."""
 
+    cache_salt: Literal["auto", "off"] = "auto"
+    """Keep tenants apart in vLLM's prefix cache, so that none can time another's prompts."""
+
     calls_at_once: Annotated[int, Field(ge=1, le=65_536)] = 128
     """Calls to the model server in flight at most, about what its replicas batch together."""
     queue_length: Annotated[int, Field(ge=0, le=65_536)] = 128
