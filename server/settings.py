@@ -3,6 +3,8 @@
 Read once, when a command starts; nothing else in the project looks at the environment.
 """
 
+import difflib
+import os
 import re
 from pathlib import Path
 from typing import Annotated, Literal
@@ -25,6 +27,10 @@ from server.version import PACKAGE
 
 MEGABYTE = 1024 * 1024
 DEMO_ANSWER_TOKENS = 256
+PREFIX = "CLINALIGN_"
+_BY_CLUSTER = re.compile(r"_(SERVICE_(HOST|PORT(_\w+)?)|PORT_\d+_(TCP|UDP|SCTP)(_\w+)?)\Z")
+"""What Kubernetes adds to the environment for a service whose name begins like our prefix."""
+
 _LINKABLE = re.compile(r"[^\s<>\"?#\\]+\Z")
 
 
@@ -35,7 +41,7 @@ class SettingsInvalid(Exception):  # noqa: N818  # named after the state
 class Settings(BaseSettings):
     """Every setting, its default, and what it means."""
 
-    model_config = SettingsConfigDict(env_prefix="CLINALIGN_", extra="forbid", frozen=True)
+    model_config = SettingsConfigDict(env_prefix=PREFIX, extra="forbid", frozen=True)
 
     host: str = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65535)] = 8000
@@ -188,6 +194,7 @@ def load_settings(config: Path | None = None, **flags: object) -> Settings:
         raise SettingsInvalid(f"the configuration file does not exist: {config}")
 
     _check_file(config)
+    _check_environment()
 
     class FromFile(Settings):
         model_config = SettingsConfigDict(yaml_file=config, yaml_file_encoding="utf-8")
@@ -206,6 +213,25 @@ def load_settings(config: Path | None = None, **flags: object) -> Settings:
     if bool(read.judge_upstream) != bool(read.judge_model):
         raise SettingsInvalid("settings judge_upstream and judge_model go together")
     return read
+
+
+def _check_environment() -> None:
+    """Check that each variable with our prefix is a setting, as the file's names must be.
+
+    A mistyped one would leave its setting at the default without a word.
+
+    Raises:
+        SettingsInvalid: naming the nearest setting.
+
+    """
+    known = [f"{PREFIX}{name.upper()}" for name in Settings.model_fields]
+    for name in os.environ:
+        if not name.upper().startswith(PREFIX) or name.upper() in known or _BY_CLUSTER.search(name):
+            continue
+        near = difflib.get_close_matches(name.upper(), known, n=1, cutoff=0)
+        raise SettingsInvalid(
+            f"the environment variable {name} is no setting; unset it, or did you mean {near[0]}?"
+        )
 
 
 def _check_file(config: Path | None) -> None:
