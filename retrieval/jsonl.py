@@ -91,7 +91,8 @@ def refuse_repeated_ids(path: Path, lines: Lines[Identified]) -> None:
 def _bytes(path: Path) -> bytes:
     too_large = LibraryInvalid(path, f"the file is larger than {MAX_FILE} bytes")
     try:
-        if not stat.S_ISREG(path.stat().st_mode):  # a pipe or a device may never end
+        mode = path.stat().st_mode
+        if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):  # a pipe may never end
             raise LibraryInvalid(path, "is not a file; save what it holds and name that")
         if path.suffix == ".gz":
             with gzip.open(path) as packed:

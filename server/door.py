@@ -38,6 +38,12 @@ TOO_MANY_HEADERS = ApiError(
     kind="invalid_request_error",
     code="headers_too_large",
 )
+AMBIGUOUS = ApiError(
+    "the request says in two ways where its body ends; send content-length or transfer-encoding",
+    status=400,
+    kind="invalid_request_error",
+    code="invalid_http",
+)
 OTHER_HOST = ApiError(
     "the request's Host is no name of this server; its operator can add it to the setting "
     "allowed_hosts",
@@ -78,6 +84,8 @@ class Door:
         if len(raw) > MOST_HEADERS or size + len(scope["path"]) > LONGEST_HEAD:
             raise TOO_MANY_HEADERS
         headers = Headers(scope=scope)
+        if "content-length" in headers and "transfer-encoding" in headers:
+            raise AMBIGUOUS
         if not self._knows(headers.get("host")):
             raise OTHER_HOST
         origin = headers.get("origin")

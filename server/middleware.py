@@ -62,7 +62,9 @@ class RequestScope:
         try:
             self._door.check(scope)
         except ApiError as error:
-            await error.to_response()(scope, exchange.receive, exchange.send)
+            answer = error.to_response()
+            answer.headers["connection"] = "close"  # what follows on it is as little to be trusted
+            await answer(scope, exchange.receive, exchange.send)
             return
         if self._door.is_preflight(scope):
             answer = Response(status_code=204, headers=PREFLIGHT)
