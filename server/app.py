@@ -1,5 +1,6 @@
 """The application: everything that is wired, in one place."""
 
+import asyncio
 import logging
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -17,6 +18,7 @@ from revision.errors import RevisionError
 from server.door import Door
 from server.errors import ApiError, NotReady, on_error
 from server.known_answers import watching
+from server.log import quiet_loop
 from server.metrics import Metrics
 from server.middleware import RequestScope
 from server.openapi.document import document
@@ -50,6 +52,7 @@ def create_app(settings: Settings, services: Services | None = None) -> "Gateway
             metrics.observe(services.admission, services.upstream.replicas)
             yield {"services": services}
             return
+        asyncio.get_running_loop().set_exception_handler(quiet_loop)
         async with open_services(settings, metrics) as opened:
             await _tell(opened)
             app.services = opened
