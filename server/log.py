@@ -40,6 +40,7 @@ def configure(level: str) -> None:
                 "clinalign": {"level": level.upper()},
                 "uvicorn": {"level": "WARNING"},
                 "uvicorn.error": {"level": "WARNING"},
+                "uvicorn.access": {"level": "CRITICAL", "propagate": False},  # it shows queries
             },
         }
     )
