@@ -23,7 +23,7 @@ CALLS = frozenset(
     {
         *("eval", "exec", "compile", "__import__"),
         *("yaml.load", "yaml.unsafe_load", "yaml.full_load", "torch.load", "numpy.load", "np.load"),
-        *("os.system", "os.popen", "subprocess.getoutput", "faiss.deserialize_index"),
+        *("os.system", "os.popen", "subprocess.getoutput"),
     }
 )
 SWITCHES = frozenset({"trust_remote_code", "allow_pickle", "shell"})
