@@ -297,6 +297,8 @@ class FakeVLLM:
             return web.json_response({"tokens": list(range(len(body.get("content", "").split())))})
         if self.counting is None:
             return web.Response(status=404)
+        if "messages" not in body:
+            return web.json_response({"count": 1, "max_model_len": self.context, "tokens": [0]})
         count = tokens_of(body["messages"])
         whole = {"count": count, "max_model_len": self.context, "tokens": list(range(count))}
         return web.json_response(whole)
