@@ -31,6 +31,9 @@ PREFIX = "CLINALIGN_"
 _BY_CLUSTER = re.compile(r"_(SERVICE_(HOST|PORT(_\w+)?)|PORT_\d+_(TCP|UDP|SCTP)(_\w+)?)\Z")
 """What Kubernetes adds to the environment for a service whose name begins like our prefix."""
 
+_OF_CLIENTS = frozenset({f"{PREFIX}BASE_URL", f"{PREFIX}API_KEY"})
+"""How clients name where this gateway is; docs/clients.md has them."""
+
 _LINKABLE = re.compile(r"[^\s<>\"?#\\]+\Z")
 
 
@@ -226,7 +229,8 @@ def _check_environment() -> None:
     """
     known = [f"{PREFIX}{name.upper()}" for name in Settings.model_fields]
     for name in os.environ:
-        if not name.upper().startswith(PREFIX) or name.upper() in known or _BY_CLUSTER.search(name):
+        ours = name.upper().startswith(PREFIX) and name.upper() not in _OF_CLIENTS
+        if not ours or name.upper() in known or _BY_CLUSTER.search(name):
             continue
         near = difflib.get_close_matches(name.upper(), known, n=1, cutoff=0)
         raise SettingsInvalid(

@@ -233,8 +233,11 @@ def test_a_variable_that_is_no_setting_is_told_with_the_nearest(monkeypatch, nam
     assert "canary" not in str(it.value)
 
 
-@pytest.mark.parametrize("name", ["GW_SERVICE_HOST", "GW_SERVICE_PORT_HTTP", "GW_PORT_80_TCP_ADDR"])
-def test_variables_that_a_cluster_adds_are_no_mistake(monkeypatch, name):
+@pytest.mark.parametrize(
+    "name",
+    ["GW_SERVICE_HOST", "GW_SERVICE_PORT_HTTP", "GW_PORT_80_TCP_ADDR", "BASE_URL", "API_KEY"],
+)
+def test_variables_that_a_cluster_or_a_client_has_are_no_mistake(monkeypatch, name):
     monkeypatch.setenv(f"CLINALIGN_{name}", "10.0.0.1")
     assert load_settings().port == Settings.model_fields["port"].default
 
