@@ -155,6 +155,12 @@ class ChatRequest(Asked):
             )
 
 
+class WantedRequest(ChatRequest):
+    """A request to revise an answer, read for how the revision is wanted."""
+
+    answer: Annotated[str, Field(min_length=1)]
+
+
 class AnswerRequest(Asked):
     """A request to critique or revise an answer that the caller has."""
 
@@ -184,9 +190,9 @@ def checked(fields: Mapping[str, object], kind: type[Read]) -> Read:
 
     """
     body = _formed(without_refused(fields), kind)
-    check_unknown(body.model_extra or {})
     check_turns(body.messages)
     if isinstance(body, ChatRequest):
+        check_unknown(body.model_extra or {})
         for number, tool in enumerate(body.tools or ()):
             check_inside(tool.model_extra or {}, f"tools.{number}")
             check_inside(tool.function.model_extra or {}, f"tools.{number}.function")
