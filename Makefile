@@ -1,5 +1,5 @@
-# Targets: install, check, services, test, test-clients, fuzz, soak, bench, serve. Needs Python 3.11+,
-# and nothing else that is not here.
+# Targets: install, check, audit, attack, services, test, test-clients, fuzz, soak, bench, serve.
+# Needs Python 3.11+, and nothing else that is not here.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -10,7 +10,7 @@ ARGS ?=
 # A file of questions for `make bench`, against a gateway that runs already.
 QUESTIONS ?= retrieval/data/rubrics.jsonl
 
-.PHONY: install serve test services test-clients fuzz soak check bench clean
+.PHONY: install serve test services test-clients fuzz soak audit attack check bench clean
 .DEFAULT_GOAL := install
 
 install: $(STAMP)
@@ -49,6 +49,15 @@ fuzz: install
 soak: install
 	$(BIN)/python -m tests.soak.run $(ARGS)
 
+# What is locked and installed, its licences and known holes; the sources, keys in them. It has an
+# environment of its own, .audit/. ARGS=--strict fails where advisories cannot be fetched.
+audit: install
+	$(BIN)/python -m tests.audit.run $(ARGS)
+
+# The threats of SECURITY.md, S1 to S22, against a running gateway on loopback: some two minutes.
+attack: install
+	$(BIN)/python -m tests.attack.run $(ARGS)
+
 check: install
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -59,4 +68,4 @@ bench: install
 	$(BIN)/python -m benchmarks.statuses $(QUESTIONS) $(ARGS)
 
 clean:
-	rm -rf $(VENV) .clients build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .clients .audit build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -84,6 +84,7 @@ class Call:
     `step` names the loop's step, for metrics and for engines that schedule by it. `options` are
     further fields of OpenAI's API, sent as they are. `deadline` is a `loop.time()` in seconds.
     `affinity` keeps the calls of one conversation on one replica, where its prefix is cached.
+    `salt` keeps prefixes apart in the engine's cache: calls of another salt never share one.
     `thinks` is False where the reply's first word counts, so that thinking is to be switched off.
     """
 
@@ -97,6 +98,7 @@ class Call:
     options: Mapping[str, Json] = field(default_factory=lambda: NOTHING)
     deadline: float | None = None
     affinity: str = ""
+    salt: str = ""
     thinks: bool = True
 
     def to_wire(self) -> dict[str, Json]:

@@ -30,6 +30,7 @@ from models.probing import Prober
 from models.replica import Replica
 from models.replicas import SILENCE_S, Replicas
 from models.retries import LONGEST_WAIT_S, RetryBudget, pause_after
+from models.salts import Salts
 from models.upstream_errors import Refused, refusal, translated
 from models.wire import ModelCard, ModelCards, parse
 
@@ -83,6 +84,7 @@ class OpenAIServer:
             self._headers["authorization"] = f"Bearer {api_key}"
         self._session: aiohttp.ClientSession | None = None
         self._budget = RetryBudget()
+        self._salts = Salts(self.models)
         self._prober = Prober(self.replicas, cards=self._cards, probe=self._probe)
 
     async def __aenter__(self) -> Self:
@@ -156,6 +158,7 @@ class OpenAIServer:
             ModelError: as its subclasses say; once even after a retry.
 
         """
+        body = await self._salts.added(body, call, path)
         payload, model, tried = _encode(body), _model(body), list[str]()
         self._budget.called()
         while True:
@@ -175,6 +178,7 @@ class OpenAIServer:
             ModelError: on opening, after one retry; or while the body is read, without one.
 
         """
+        body = await self._salts.added(body, call, path)
         payload, model, tried = _encode(body), _model(body), list[str]()
         self._budget.called()
         async with AsyncExitStack() as stack:
@@ -259,6 +263,7 @@ class OpenAIServer:
                 f"the model server gives no list of models (HTTP {error.status})"
             ) from None
         replica.models = frozenset(card.id for card in cards)
+        self._salts.hear(cards)
         return cards
 
     async def _probe(self, replica: Replica, model: str, deadline: float) -> None:

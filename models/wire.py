@@ -131,6 +131,12 @@ class ModelCard(Wire):
     id: str
     max_model_len: Context = None
     meta: Annotated[ModelMeta | None, IF_SENSIBLE] = None
+    owned_by: Annotated[str | None, IF_SENSIBLE] = None
+
+    @property
+    def is_vllm(self) -> bool:
+        """Whether the server says that vLLM runs the model."""
+        return self.owned_by == "vllm"
 
     def context_length(self) -> int | None:
         """Return the context in tokens where the server tells."""

@@ -2,6 +2,7 @@
 
 import gzip
 import hashlib
+import stat
 import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -90,6 +91,9 @@ def refuse_repeated_ids(path: Path, lines: Lines[Identified]) -> None:
 def _bytes(path: Path) -> bytes:
     too_large = LibraryInvalid(path, f"the file is larger than {MAX_FILE} bytes")
     try:
+        mode = path.stat().st_mode
+        if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):  # a pipe may never end
+            raise LibraryInvalid(path, "is not a file; save what it holds and name that")
         if path.suffix == ".gz":
             with gzip.open(path) as packed:
                 content = packed.read(MAX_FILE + 1)  # what it unpacks to, not what it weighs

@@ -50,6 +50,7 @@ class Calls:
         review_by: the time by which all but the draft must be over, where that is earlier.
         seed: the client's seed; each step derives its own from it.
         affinity: keeps the calls of one request on one replica.
+        salt: as in `Call`.
         parallel: how many judgements may run at once.
         room: makes hidden prompts fit the writer's context; `judge_room` the judge's, where that
             is another model.
@@ -65,6 +66,7 @@ class Calls:
         review_by: float | None = None,
         seed: int | None = None,
         affinity: str = "",
+        salt: str = "",
         parallel: int = 16,
         room: Room | None = None,
         judge_room: Room | None = None,
@@ -82,6 +84,7 @@ class Calls:
         self._judge = judge
         self._seed = seed
         self._affinity = affinity
+        self._salt = salt
         self._gate = asyncio.Semaphore(parallel)
         self._seeded: Counter[str] = Counter()
 
@@ -177,6 +180,7 @@ class Calls:
             messages=messages,
             deadline=until,
             affinity=self._affinity,
+            salt=self._salt,
             seed=self._derived_seed(call.step) if call.seed is None else call.seed,
         )
 

@@ -98,7 +98,7 @@ class Admission:
         self._numbers += 1
         waited_s = asyncio.get_running_loop().time() - began
         rung = rung_for(self.pressure)
-        return Ticket(self, number=self._numbers, rung=rung, waited_s=waited_s)
+        return Ticket(self, number=self._numbers, rung=rung, waited_s=waited_s, tenant=tenant)
 
     async def again(self, number: int) -> None:
         """Wait until request `number`, which has begun, may make another call."""
@@ -214,15 +214,22 @@ class Admission:
 class Ticket:
     """A request that has begun; `close` it at the end.
 
-    `rung` says how much its review is cut, `waited_s` how long it was queued, `spent` how many
-    tokens its calls have cost so far.
+    `rung` says how much its review is cut, `waited_s` how long it was queued, `tenant` whose it is,
+    `spent` how many tokens its calls have cost so far.
     """
 
     def __init__(
-        self, admission: Admission, *, number: int, rung: Rung | None, waited_s: float
+        self,
+        admission: Admission,
+        *,
+        number: int,
+        rung: Rung | None,
+        waited_s: float,
+        tenant: str = "",
     ) -> None:
         self.rung = rung
         self.waited_s = waited_s
+        self.tenant = tenant
         self.fuse = admission.fuse
         self.spent = 0
         self._admission = admission

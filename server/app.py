@@ -1,5 +1,6 @@
 """The application: everything that is wired, in one place."""
 
+import asyncio
 import logging
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -15,8 +16,10 @@ from models.errors import EmbedderError, ModelError
 from retrieval.errors import RetrievalError
 from revision.errors import RevisionError
 from server.access import answer_error, check_rules
+from server.door import Door
 from server.errors import ApiError, NotReady
 from server.known_answers import watching
+from server.log import quiet_loop
 from server.metrics import Metrics
 from server.middleware import RequestScope
 from server.openapi.document import document
@@ -51,6 +54,7 @@ def create_app(settings: Settings, services: Services | None = None) -> "Gateway
             metrics.watch_keys(services.ring, services.rates.counts)
             yield {"services": services}
             return
+        asyncio.get_running_loop().set_exception_handler(quiet_loop)
         async with open_services(settings, metrics) as opened:
             await _tell(opened)
             app.services = opened
@@ -61,6 +65,7 @@ def create_app(settings: Settings, services: Services | None = None) -> "Gateway
 
     app = Gateway(
         metrics,
+        Door(settings),
         title="clinalign-serve",
         version=package_version(),
         openapi_url=None,  # server.routes.docs has it, with a rule like every other route
@@ -93,9 +98,10 @@ class Gateway(FastAPI):
     services: Services | None = None
     """What the application has opened itself, once it is up."""
 
-    def __init__(self, metrics: Metrics, **options: Any) -> None:  # noqa: ANN401  # FastAPI's own
+    def __init__(self, metrics: Metrics, door: Door, **options: Any) -> None:  # noqa: ANN401  # FastAPI's own
         super().__init__(**options)
         self._metrics = metrics
+        self._door = door
 
     def openapi(self) -> dict[str, Any]:
         """Return the OpenAPI document."""
@@ -106,7 +112,8 @@ class Gateway(FastAPI):
 
     def build_middleware_stack(self) -> ASGIApp:
         """Return the application as the server calls it."""
-        return RequestScope(super().build_middleware_stack(), metrics=self._metrics)
+        stack = super().build_middleware_stack()
+        return RequestScope(stack, metrics=self._metrics, door=self._door)
 
 
 async def _tell(services: Services) -> None:

@@ -19,6 +19,8 @@ MOST_METADATA = 16
 LONGEST_KEY = 64
 LONGEST_VALUE = 512
 STRONGEST_BIAS = 100
+MOST_BIASES = 1024
+LONGEST_STOP = 1024
 
 
 class StreamOptions(Body):
@@ -42,7 +44,7 @@ def _stop_tag(value: object) -> str | None:
     return "<several>" if isinstance(value, list | tuple) else None
 
 
-StopWord = Annotated[str, Field(min_length=1)]
+StopWord = Annotated[str, Field(min_length=1, max_length=LONGEST_STOP)]
 Stop = Annotated[
     Annotated[StopWord, Tag("<one>")]
     | Annotated[tuple[StopWord, ...], Field(min_length=1, max_length=4), Tag("<several>")],
@@ -51,6 +53,8 @@ Stop = Annotated[
 
 
 def _bias(value: Mapping[str, JsonValue]) -> Mapping[str, JsonValue]:
+    if len(value) > MOST_BIASES:
+        raise mistake("object_above_max_properties", "must have at most 1024 keys")
     for token, bias in value.items():
         known = token.isascii() and token.isdigit()
         if not known or isinstance(bias, bool) or not isinstance(bias, int | float):
@@ -66,6 +70,7 @@ LogitBias: TypeAlias = Annotated[
     WithJsonSchema(
         {
             "type": "object",
+            "maxProperties": MOST_BIASES,
             "propertyNames": {"pattern": "^[0-9]+$"},
             "additionalProperties": {
                 "type": "number",

@@ -8,6 +8,7 @@ a row are no mistake, nor is an assistant's turn first, nor instructions anywher
 from collections.abc import Sequence
 
 from server.errors import InvalidRequest
+from server.refused import check_inside
 from server.turns import ChatMessage, RefusalPart
 
 ORDER = "invalid_message_order"
@@ -22,7 +23,9 @@ def check_turns(turns: Sequence[ChatMessage]) -> None:
 
     """
     for number, turn in enumerate(turns):
-        _check_content(turn, f"messages.{number}")
+        place = f"messages.{number}"
+        check_inside(turn.model_extra or {}, place)
+        _check_content(turn, place)
     _check_calls(turns)
     # Instructions stand anywhere, after the question too; they ask nothing.
     spoken = [n for n, turn in enumerate(turns) if turn.role not in {"system", "developer"}]
@@ -38,6 +41,7 @@ def _check_content(turn: ChatMessage, place: str) -> None:
         if turn.content is None:
             raise _wrong(f"{place}.content", "is missing; add the text", MISSING)
         for number, part in enumerate(turn.content if isinstance(turn.content, tuple) else ()):
+            check_inside(part.model_extra or {}, f"{place}.content.{number}")
             if isinstance(part, RefusalPart):
                 raise _wrong(
                     f"{place}.content.{number}.type",

@@ -1,12 +1,14 @@
 """Checks of everything an answer needs, each with what mends it."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
 from models import embedded
+from models.engine_floor import FLOOR, known_holes
 from models.errors import EmbedderError, ModelError
+from models.exposure import Exposure, exposure
 from models.messages import Call, JsonSchema, Message
 from models.protocols import ChatModel
 from models.yes_no import TOP_LOGPROBS, yes_probability
@@ -37,6 +39,9 @@ async def examine(settings: Settings) -> AsyncIterator[Finding]:
     yield await asyncio.to_thread(_library, settings)
     if settings.is_demo:
         yield Finding(level="warn", subject="engine", text=embedded.WARNING)
+    else:
+        async for finding in _wall(settings):
+            yield finding
     try:
         async with open_services(settings, Metrics()) as services:
             async for finding in _upstream(services):
@@ -64,6 +69,35 @@ def described(retriever: Retriever) -> str:
         for name, index in indexes.items()
     )
     return f"FAISS: {told}"
+
+
+async def _wall(settings: Settings) -> AsyncIterator[Finding]:
+    """Yield what others than this gateway can do with the engines."""
+    judge = (settings.judge_upstream,) if settings.judge_upstream else ()
+    for number, url in enumerate((*settings.upstream, *judge), start=1):
+        subject = f"engine {number}"
+        seen = await exposure(url)
+        if not seen.answers:
+            continue  # what is down is told below
+        found = [Finding(level="warn", subject=subject, text=text) for text in _openings(seen)]
+        for finding in found or [Finding(level="ok", subject=subject, text="no way by the wall")]:
+            yield finding
+
+
+def _openings(seen: Exposure) -> Iterator[str]:
+    if seen.unguarded:
+        paths = ", ".join(seen.unguarded)
+        yield (
+            f"answers {paths} without a key; give it one (--api-key), and let nothing but this "
+            "gateway reach it: a key does not guard all of its routes"
+        )
+    if seen.developer_mode:
+        yield "runs in developer mode; unset VLLM_SERVER_DEV_MODE"
+    if seen.is_public:
+        yield "can be reached from outside; have it listen on loopback or a private address"
+    if seen.version is not None and (holes := known_holes(seen.version)):
+        floor = ".".join(map(str, FLOOR))
+        yield f"version {seen.version} has {', '.join(holes)}; use {floor} or newer"
 
 
 async def _upstream(services: Services) -> AsyncIterator[Finding]:

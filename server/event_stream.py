@@ -14,7 +14,7 @@ from server.errors import ApiError, api_error
 from server.log import unhandled
 
 DONE = format_sse_event(data_str="[DONE]")
-HEADERS = {"cache-control": "no-cache", "x-accel-buffering": "no"}
+HEADERS = {"cache-control": "no-store", "x-accel-buffering": "no"}
 CHUNK = 48
 """Characters of a chunk, about: small enough to read along, large enough to be cheap."""
 

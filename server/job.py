@@ -287,6 +287,7 @@ def _open_calls(  # noqa: PLR0913  # by name, and no two of a kind
         review_by=within.review_by,
         seed=seed,
         affinity=affinity,
+        salt=services.cache_salt(ticket.tenant) if ticket else "",
         parallel=services.judgements_at_once,
         room=room,
         judge_room=Room(

@@ -8,6 +8,7 @@ import time
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
+from models.messages import Usage
 from models.replicas import Replicas
 from revision.calls import CallRecord
 from revision.events import Critiqued, Decided, Event, RubricReady, StageBegan
@@ -158,12 +159,15 @@ class Metrics:
         A counter raises when it is to go down, and a wrong number must not cost the answer.
         """
         for record in records:
-            usage = record.usage
-            self.tokens.labels(record.step, "prompt").inc(max(0, usage.prompt_tokens))
-            self.tokens.labels(record.step, "completion").inc(max(0, usage.completion_tokens))
-            self.tokens.labels(record.step, "cached").inc(max(0, usage.cached_tokens))
-            if record.error is not None:
-                self.call_failures.labels(record.step, record.error).inc()
+            self.spent_on(record.step, record.usage, record.error)
+
+    def spent_on(self, step: str, usage: Usage, error: str | None) -> None:
+        """Count what one call has cost; `step` and `error` are names from closed sets."""
+        self.tokens.labels(step, "prompt").inc(max(0, usage.prompt_tokens))
+        self.tokens.labels(step, "completion").inc(max(0, usage.completion_tokens))
+        self.tokens.labels(step, "cached").inc(max(0, usage.cached_tokens))
+        if error is not None:
+            self.call_failures.labels(step, error).inc()
 
 
 class Watch:

@@ -4,8 +4,8 @@ Nothing is reviewed, and the header says so. What an upstream does not have is o
 that looks for the route learns the truth, not that the gateway is broken.
 """
 
-import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from starlette.requests import Request
@@ -16,14 +16,17 @@ from models.errors import ModelError, ModelRejected, ModelUnavailable
 from models.messages import Call, Json
 from server.admission import Ticket
 from server.admitted import opened
+from server.deadline import limits
 from server.departure import or_gone
 from server.entry import enter
 from server.errors import ApiError
 from server.event_stream import EventStream, comment, frame, to_the_end
 from server.feed import Feed
+from server.job import in_time
 from server.json_response import JsonResponse
 from server.plain_replies import TextReply, VectorReply
 from server.plain_requests import CompletionRequest, EmbeddingRequest
+from server.schemas import RevisionOptions
 from server.services import Services
 
 GRACE_S = 2.0
@@ -53,14 +56,13 @@ class Passage:
 
         """
         upstream = self.services.upstream
-        try:
-            async with self.ticket.slot(), self.ticket.fuse.waiting():
-                data = await upstream.fetch(self.body, self._call(), path=self.path)
-        except ModelRejected as error:
-            raise _missing(error, self.path) from None
-        told = reply.whole(data)
-        self.ticket.spent += reply.spent.total_tokens
-        return told
+        with self._booked(reply):
+            try:
+                async with self.ticket.slot(), self.ticket.fuse.waiting():
+                    data = await upstream.fetch(self.body, self._call(), path=self.path)
+            except ModelRejected as error:
+                raise _missing(error, self.path) from None
+            return reply.whole(data)
 
     async def frames(self, reply: TextReply) -> AsyncGenerator[bytes, None]:
         """Yield the upstream's frames as ours.
@@ -70,26 +72,39 @@ class Passage:
 
         """
         upstream = self.services.upstream
-        try:
-            opening = upstream.open(self.body, self._call(), path=self.path)
-            async with opened(self.ticket, opening) as answer:
-                async for piece in sse.frames(self.ticket.fuse.each(answer.body)):
-                    if (data := sse.data_of(piece)) == sse.DONE:
-                        break
-                    if data and (chunk := reply.chunk(data)) is not None:
-                        yield frame(chunk)
-        except ModelRejected as error:
-            raise _missing(error, self.path) from None
-        except ModelError:
+        with self._booked(reply):
+            try:
+                opening = upstream.open(self.body, self._call(), path=self.path)
+                async with opened(self.ticket, opening) as answer:
+                    async for piece in sse.frames(self.ticket.fuse.each(answer.body)):
+                        if (data := sse.data_of(piece)) == sse.DONE:
+                            break
+                        if data and (chunk := reply.chunk(data)) is not None:
+                            yield frame(chunk)
+            except ModelRejected as error:
+                raise _missing(error, self.path) from None
+            except ModelError:
+                if not reply.complete:
+                    raise
             if not reply.complete:
-                raise
-        finally:
-            self.ticket.spent += reply.spent.total_tokens
-        if not reply.complete:
-            raise ModelUnavailable("the model server's stream ended before the reply did")
+                raise ModelUnavailable("the model server's stream ended before the reply did")
 
     def _call(self) -> Call:
-        return Call(step=self.step, messages=(), deadline=self.deadline)
+        salt = self.services.cache_salt(self.ticket.tenant)
+        return Call(step=self.step, messages=(), deadline=self.deadline, salt=salt)
+
+    @contextmanager
+    def _booked(self, reply: TextReply | VectorReply) -> Iterator[None]:
+        """Count what the reply costs, however it ends, as far as the upstream says."""
+        failed: str | None = None
+        try:
+            yield
+        except (ModelError, ApiError) as error:
+            failed = type(error).__name__
+            raise
+        finally:
+            self.ticket.spent += reply.usage.total_tokens
+            self.services.metrics.spent_on(self.step, reply.usage, failed)
 
 
 async def pass_through(
@@ -104,14 +119,16 @@ async def pass_through(
         ApiError, ModelError: there is none.
 
     """
-    choice = await services.catalog.resolve(body.model)
-    ticket = await enter(services, request)
+    stream = isinstance(body, CompletionRequest) and bool(body.stream)
+    within = limits(services.settings, RevisionOptions(), request.headers, stream=stream)
+    choice = await in_time(services.catalog.resolve(body.model), within.deadline)
+    ticket = await enter(services, request, within.review_by)
     passage = Passage(
         services=services,
         path=f"/{step}",
         body=body.to_upstream(choice.model),
         step=step,
-        deadline=asyncio.get_running_loop().time() + services.settings.deadline_ms / 1000,
+        deadline=within.deadline,
         ticket=ticket,
     )
     if isinstance(body, EmbeddingRequest):
@@ -125,11 +142,11 @@ async def pass_through(
         return JsonResponse(await or_gone(request, passage.whole(reply)), headers=HEADERS)
     feed = Feed(passage.frames(reply))
     try:
-        await or_gone(request, feed.settle(lambda _: True, grace_s=GRACE_S))
+        await or_gone(request, feed.settle(lambda _: True, grace_s=min(GRACE_S, within.ping_s)))
     except BaseException:
         await feed.close()
         raise
-    told = to_the_end(_told(feed, step, services.settings.ping_s))
+    told = to_the_end(_told(feed, step, within.ping_s))
     return EventStream(told, close=feed.close, headers=HEADERS)
 
 

@@ -78,13 +78,13 @@ class _Reply(Wire):
     error: JsonValue = None
     usage: JsonValue = None
 
-    def cost(self) -> Usage:
-        """Return what the reply cost, as far as it says."""
-        return usage_in({"usage": self.usage}) or Usage()
+    def spent(self) -> Usage | None:
+        """Return the usage; None where it says none that can be read."""
+        return usage_in({"usage": self.usage})
 
     def told_usage(self) -> dict[str, Json]:
         """Return the usage as far as it can be read; what an answer cost is not the answer."""
-        usage = usage_in({"usage": self.usage})
+        usage = self.spent()
         return {"usage": usage_body(usage)} if usage else {}
 
 
@@ -101,12 +101,12 @@ class _Vectors(_Reply):
 
 
 class TextReply:
-    """The reply to one request for texts, whole or chunk by chunk; `spent` is what it has cost."""
+    """The reply to one request for texts, whole or chunk by chunk; `usage` is what it has cost."""
 
     def __init__(self, request: CompletionRequest) -> None:
         self._texts = how_many(request.prompt)
         self._most = self._texts * (request.n or 1)
-        self.spent = Usage()
+        self.usage = Usage()
         options = request.stream_options
         self._tells_usage = not request.stream or (options is not None and options.include_usage)
         self._begun: set[int] = set()
@@ -132,6 +132,7 @@ class TextReply:
 
         """
         reply = _read(_Texts, data)
+        self.usage = reply.spent() or self.usage
         places = {text.index for text in reply.choices}
         if not self._texts <= len(places) == len(reply.choices) or max(places) >= self._most:
             raise MalformedReply("the model server's reply has other texts than were asked for")
@@ -149,9 +150,8 @@ class TextReply:
 
         """
         reply = _read(_Pieces, data)
+        self.usage = reply.spent() or self.usage
         pieces = [self._told(piece) for piece in reply.choices if piece.index not in self._ended]
-        if (cost := reply.cost()) != Usage():
-            self.spent = cost
         usage = reply.told_usage()
         if not pieces and not (usage and self._tells_usage):
             return None
@@ -168,11 +168,11 @@ class TextReply:
 
 
 class VectorReply:
-    """The reply to one request for vectors; `spent` is what it has cost."""
+    """The reply to one request for vectors; `usage` is what it has cost."""
 
     def __init__(self, request: EmbeddingRequest) -> None:
-        self.spent = Usage()
         self._model = request.model
+        self.usage = Usage()
         self._texts = how_many(request.input)
         self._in_base64 = (request.model_extra or {}).get("encoding_format") == "base64"
 
@@ -192,7 +192,7 @@ class VectorReply:
             {"object": "embedding", **vector.model_dump()}
             for vector in sorted(reply.data, key=lambda vector: vector.index)
         ]
-        self.spent = spent = reply.cost()  # OpenAI's form is never without it
+        self.usage = spent = reply.spent() or Usage()  # OpenAI's form is never without it
         usage: Json = {"prompt_tokens": spent.prompt_tokens, "total_tokens": spent.total_tokens}
         return {"object": "list", "data": vectors, "model": self._model, "usage": usage}
 

@@ -6,7 +6,7 @@ is as good as absent.
 """
 
 from collections.abc import Mapping
-from typing import Annotated, Literal, TypeAlias
+from typing import Annotated, ClassVar, Literal, TypeAlias
 
 from pydantic import (
     AfterValidator,
@@ -18,15 +18,17 @@ from pydantic import (
 )
 
 from models.messages import Json
-from server.chat_fields import StreamOptions
+from server.chat_fields import LogitBias, Stop, StreamOptions
 from server.errors import InvalidRequest
-from server.refused import ENGINE
+from server.refused import ENGINE, check_unknown
 from server.schemas import MOST_CHOICES, MOST_TOKENS
 from server.wire_fields import Body, Flag, Whole, mistake
 
 MOST_TEXTS = 2048
+MOST_AT_ONCE = 128
+"""Texts that one request may have written; each is a sequence of its own to the engine."""
 
-REFUSED = (ENGINE - {"prompt", "echo"}) | {"messages", "response_format"}
+REFUSED = (ENGINE - {"prompt", "echo"}) | {"messages", "response_format", "tools"}
 """An engine takes chat turns here too, which may name media to fetch, and forms with a grammar."""
 
 HERE_ALONE = frozenset(
@@ -92,8 +94,10 @@ class PlainRequest(Body):
     """What both kinds have in common."""
 
     model_config = ConfigDict(
-        json_schema_extra={"propertyNames": {"not": {"enum": [*sorted(REFUSED)]}}}
+        json_schema_extra={"propertyNames": {"not": {"enum": [*sorted(REFUSED)]}}},
     )
+
+    refused: ClassVar[frozenset[str]] = REFUSED
 
     model: Annotated[str, Field(min_length=1, max_length=256)]
 
@@ -105,12 +109,13 @@ class PlainRequest(Body):
 
         """
         extra = self.model_extra or {}
-        for name in sorted(name for name in REFUSED if extra.get(name) is not None):
+        for name in sorted(name for name in self.refused if extra.get(name) is not None):
             raise InvalidRequest(
                 f"{name} is not accepted here; leave it out",
                 param=name,
                 code="unsupported_parameter",
             )
+        check_unknown({name: held for name, held in extra.items() if name not in HERE_ALONE})
         sent: dict[str, Json] = self.model_dump(
             mode="json", exclude_unset=True, exclude_none=True, exclude=set(HERE_ALONE)
         )
@@ -125,6 +130,24 @@ class CompletionRequest(PlainRequest):
     stream_options: StreamOptions | None = None
     max_tokens: Annotated[Whole, Field(ge=0, le=MOST_TOKENS)] | None = None
     n: Annotated[Whole, Field(ge=1, le=MOST_CHOICES)] | None = None
+    stop: Stop | None = None
+    logit_bias: LogitBias | None = None
+    suffix: str | None = None
+
+    def to_upstream(self, model: str) -> dict[str, Json]:
+        """Return the body that goes up.
+
+        Raises:
+            InvalidRequest: as for any, or it asks for too many texts at once.
+
+        """
+        if how_many(self.prompt) * (self.n or 1) > MOST_AT_ONCE:
+            raise InvalidRequest(
+                f"prompt and n ask for more than {MOST_AT_ONCE} texts; send several requests",
+                param="prompt",
+                code="array_above_max_length",
+            )
+        return super().to_upstream(model)
 
 
 def _no_stream(value: object) -> object:
@@ -135,6 +158,8 @@ def _no_stream(value: object) -> object:
 
 class EmbeddingRequest(PlainRequest):
     """A request for vectors of texts, which come whole."""
+
+    refused: ClassVar[frozenset[str]] = REFUSED | {"prompt", "echo"}
 
     input: SomeText
     stream: Annotated[Literal[False] | None, BeforeValidator(_no_stream)] = None

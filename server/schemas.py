@@ -33,8 +33,8 @@ from server.chat_fields import (
 from server.complaints import complaint, not_json
 from server.conversation_rules import check_turns
 from server.departure import body_of
-from server.errors import InvalidRequest
-from server.refused import describe, without_refused
+from server.errors import ApiError, InvalidRequest
+from server.refused import check_inside, check_unknown, describe, without_refused
 from server.response_format import ResponseFormat
 from server.tools import NamedChoice, Tool, ToolChoice
 from server.turns import ChatMessage
@@ -44,6 +44,7 @@ MOST_CHOICES = 8
 MOST_MESSAGES = 1000
 MOST_TOOLS = 128
 MOST_TOKENS = 2**31 - 1
+JSON = "application/json"
 
 
 class RevisionOptions(Closed):
@@ -154,6 +155,12 @@ class ChatRequest(Asked):
             )
 
 
+class WantedRequest(ChatRequest):
+    """A request to revise an answer, read for how the revision is wanted."""
+
+    answer: Annotated[str, Field(min_length=1)]
+
+
 class AnswerRequest(Asked):
     """A request to critique or revise an answer that the caller has."""
 
@@ -185,6 +192,10 @@ def checked(fields: Mapping[str, object], kind: type[Read]) -> Read:
     body = _formed(without_refused(fields), kind)
     check_turns(body.messages)
     if isinstance(body, ChatRequest):
+        check_unknown(body.model_extra or {})
+        for number, tool in enumerate(body.tools or ()):
+            check_inside(tool.model_extra or {}, f"tools.{number}")
+            check_inside(tool.function.model_extra or {}, f"tools.{number}.function")
         body.check_together()
     return body
 
@@ -211,12 +222,21 @@ def parse_body(body: bytes, kind: type[Form]) -> Form:
 
 
 def check_encoding(request: Request) -> None:
-    """Check that the body is sent as it is.
+    """Check that the body is sent as JSON, and as it is.
+
+    A web page of another origin can send anything but that without asking first.
 
     Raises:
-        InvalidRequest: it is compressed.
+        ApiError: it is said to be something else, or is compressed.
 
     """
+    if request.headers.get("content-type", "").partition(";")[0].strip().lower() != JSON:
+        raise ApiError(
+            f"the request body must be JSON; send it with content-type: {JSON}",
+            status=415,
+            kind="invalid_request_error",
+            code="unsupported_media_type",
+        )
     if request.headers.get("content-encoding", "identity").strip().lower() != "identity":
         raise InvalidRequest(
             "the request body must not be compressed; send it without content-encoding",

@@ -30,6 +30,7 @@ from server.rates.rates import Rates
 from server.repeats import Repeats
 from server.settings import DEMO_ANSWER_TOKENS, Settings
 from server.shelf import Shelf
+from server.tenant import cache_salt
 
 DEMO_JUDGEMENTS_AT_ONCE = 1
 """The embedded engine caches prefixes by slot; only judgements in a row share one."""
@@ -61,6 +62,16 @@ class Services:
         return OpenAIChatModel(
             server=self.upstream, name=model, options=self.settings.upstream_options or NOTHING
         )
+
+    def cache_salt(self, tenant: str) -> str:
+        """Return what keeps the tenant's prompts apart in an engine's cache; empty if nothing may.
+
+        All gateways in front of one engine come to the same, so that they share what is cached.
+        """
+        if self.settings.cache_salt == "off":
+            return ""
+        key = self.settings.upstream_api_key
+        return cache_salt(tenant, key.get_secret_value() if key else "")
 
     def judge_of(self, model: str) -> ChatModel:
         """Return what judges that model's answers: the judge of its own, or the model itself."""

@@ -3,7 +3,9 @@
 Read once, when a command starts; nothing else in the project looks at the environment.
 """
 
+import difflib
 import ipaddress
+import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -38,6 +40,13 @@ STORES: Mapping[str, tuple[str, ...]] = {
     "keys_database": ("postgresql", "postgres"),
     "limits_url": ("redis", "rediss", "valkey", "valkeys"),
 }
+PREFIX = "CLINALIGN_"
+_BY_CLUSTER = re.compile(r"_(SERVICE_(HOST|PORT(_\w+)?)|PORT_\d+_(TCP|UDP|SCTP)(_\w+)?)\Z")
+"""What Kubernetes adds to the environment for a service whose name begins like our prefix."""
+
+_OF_CLIENTS = frozenset({f"{PREFIX}BASE_URL", f"{PREFIX}API_KEY"})
+"""How clients name where this gateway is; docs/clients.md has them."""
+
 _LINKABLE = re.compile(r"[^\s<>\"?#\\]+\Z")
 
 
@@ -48,7 +57,7 @@ class SettingsInvalid(Exception):  # noqa: N818  # named after the state
 class Settings(BaseSettings):
     """Every setting, its default, and what it means."""
 
-    model_config = SettingsConfigDict(env_prefix="CLINALIGN_", extra="forbid", frozen=True)
+    model_config = SettingsConfigDict(env_prefix=PREFIX, extra="forbid", frozen=True)
 
     host: str = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65535)] = 8000
@@ -67,6 +76,12 @@ class Settings(BaseSettings):
     """API keys in PostgreSQL instead, such as postgresql://user@host/name."""
     limits_url: SecretStr | None = None
     """Redis or Valkey that counts keys' use for several gateways, such as redis://host:6379/0."""
+    """Listen beyond loopback although anyone who reaches the port can then ask."""
+    allowed_hosts: Annotated[tuple[str, ...], NoDecode] = ()
+    """Names in `Host` under which this gateway is asked. On loopback its own are known; beyond,
+    any is taken unless some are named here."""
+    allowed_origins: Annotated[tuple[str, ...], NoDecode] = ()
+    """Origins of web pages that may ask and read, such as https://clinic.example; * means any."""
 
     upstream: Annotated[tuple[str, ...], NoDecode] = ()
     """Base URLs of the model server's replicas, such as http://10.0.0.5:8001/v1."""
@@ -88,6 +103,9 @@ class Settings(BaseSettings):
     call_timeout_s: Annotated[float, Field(gt=0, le=3600)] = 300.0
     replica_silence_s: Annotated[float, Field(gt=0, le=3600)] = 20.0
     """One of several replicas with open calls is doubted after so long without a byte of any."""
+
+    cache_salt: Literal["auto", "off"] = "auto"
+    """Keep tenants apart in vLLM's prefix cache, so that none can time another's prompts."""
 
     calls_at_once: Annotated[int, Field(ge=1, le=65_536)] = 128
     """Calls to the model server in flight at most, about what its replicas batch together."""
@@ -120,11 +138,16 @@ class Settings(BaseSettings):
     """Where users' browsers reach this gateway, such as https://clinic.example; for links to it."""
 
     max_body_bytes: Annotated[int, Field(ge=1024)] = 2 * MEGABYTE
+    receive_s: Annotated[float, Field(gt=0, le=3600)] = 30.0
+    """How long a request may take to arrive whole."""
+    send_s: Annotated[float, Field(gt=0, le=3600)] = 60.0
+    """How long a client may take no byte of what waits for it."""
+    connections: Annotated[int, Field(ge=1, le=1_000_000)] = 4096
     ping_s: Annotated[float, Field(gt=0, le=60)] = 10.0
     """Longest silence of a stream."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
-    @field_validator("upstream", "trusted_proxies", mode="before")
+    @field_validator("upstream", "trusted_proxies", "allowed_hosts", "allowed_origins", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         """Read several values from one variable, separated by commas."""
@@ -241,6 +264,7 @@ def load_settings(config: Path | None = None, **flags: object) -> Settings:
         raise SettingsInvalid(f"the configuration file does not exist: {config}")
 
     _check_file(config)
+    _check_environment()
 
     class FromFile(Settings):
         model_config = SettingsConfigDict(yaml_file=config, yaml_file_encoding="utf-8")
@@ -263,6 +287,26 @@ def load_settings(config: Path | None = None, **flags: object) -> Settings:
     if read.keys_file and read.keys_database:
         raise SettingsInvalid("settings keys_file and keys_database exclude each other: name one")
     return read
+
+
+def _check_environment() -> None:
+    """Check that each variable with our prefix is a setting, as the file's names must be.
+
+    A mistyped one would leave its setting at the default without a word.
+
+    Raises:
+        SettingsInvalid: naming the nearest setting.
+
+    """
+    known = [f"{PREFIX}{name.upper()}" for name in Settings.model_fields]
+    for name in os.environ:
+        ours = name.upper().startswith(PREFIX) and name.upper() not in _OF_CLIENTS
+        if not ours or name.upper() in known or _BY_CLUSTER.search(name):
+            continue
+        near = difflib.get_close_matches(name.upper(), known, n=1, cutoff=0)
+        raise SettingsInvalid(
+            f"the environment variable {name} is no setting; unset it, or did you mean {near[0]}?"
+        )
 
 
 def _check_file(config: Path | None) -> None:

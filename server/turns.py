@@ -11,6 +11,9 @@ from pydantic import BeforeValidator, Field, Tag
 from models.messages import Message, Part
 from server.wire_fields import Body, chosen_by, kind_of, mistake
 
+MOST_PARTS = 1000
+MOST_CALLS = 128
+
 Role = Literal["system", "developer", "user", "assistant", "tool", "function"]
 
 MEDIA = frozenset(
@@ -86,7 +89,7 @@ def content_tag(value: object) -> str | None:
 
 Content = Annotated[
     Annotated[str, Tag("<words>")]
-    | Annotated[tuple[AnyPart, ...], Field(min_length=1), Tag("<parts>")],
+    | Annotated[tuple[AnyPart, ...], Field(min_length=1, max_length=MOST_PARTS), Tag("<parts>")],
     chosen_by(content_tag, "must be a string or an array of text parts"),
 ]
 
@@ -113,7 +116,9 @@ class ChatMessage(Body):
     content: Content | None = None
     name: Annotated[str, Field(min_length=1, max_length=64)] | None = None
     refusal: str | None = None
-    tool_calls: Annotated[tuple[ToolCall, ...], Field(min_length=1)] | None = None
+    tool_calls: (
+        Annotated[tuple[ToolCall, ...], Field(min_length=1, max_length=MOST_CALLS)] | None
+    ) = None
     tool_call_id: Annotated[str, Field(min_length=1)] | None = None
     function_call: CalledFunction | None = None
 

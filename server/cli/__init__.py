@@ -1,5 +1,6 @@
 """The command line. Errors are one clear line on standard error; status 1 failed, 2 wrong usage."""
 
+import io
 import sys
 from typing import NoReturn
 
@@ -44,6 +45,7 @@ app.add_typer(keys.app, name="keys")
 
 def main() -> None:
     """Run a command and leave with its status."""
+    _write_utf8()
     try:
         status: object = app(standalone_mode=False)
     except typer.TyperException as error:
@@ -55,6 +57,13 @@ def main() -> None:
     except (KeyboardInterrupt, typer.Abort):
         sys.exit(INTERRUPTED)
     sys.exit(status if isinstance(status, int) else 0)
+
+
+def _write_utf8() -> None:
+    """Write UTF-8 whatever the locale says: the output is text and JSON for other programs."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(encoding="utf-8", errors="backslashreplace")
 
 
 def _fail(message: str, status: int) -> NoReturn:

@@ -12,6 +12,7 @@ import uvicorn
 
 from server.app import create_app
 from server.cli.options import Config, Engine, JudgeModel, JudgeUpstream, UpstreamModel, Upstreams
+from server.connection import connections
 from server.exposure import check_protected, check_tls, tls_options, warn_of_plain_text
 from server.log import configure
 from server.settings import Settings, load_settings
@@ -71,9 +72,14 @@ def serve(
         server = Drained(
             uvicorn.Config(
                 app,
-                # httptools drops the body of a request that offers an upgrade, as Java's own client
-                # does with every request (uvicorn's issue 2722).
-                http="h11",
+                # On h11: httptools drops the body of a request that offers an upgrade, as Java's
+                # own client does with every request (uvicorn's issue 2722).
+                http=connections(
+                    receive_s=settings.receive_s,
+                    send_s=settings.send_s,
+                    most=settings.connections,
+                ),
+                ws="none",
                 log_config=None,
                 access_log=False,
                 server_header=False,

@@ -14,7 +14,7 @@ from starlette.routing import BaseRoute
 
 from server.access import ANY_KEY, Needs, rule_of
 from server.openapi.lists import Error
-from server.openapi.operations import OPERATIONS, Operation
+from server.openapi.operations import ANY, OPERATIONS, Operation
 from server.openapi.requests import complete
 from server.openapi.words import ABOUT, HEADERS, RATES, READ, SECURITY, status_words
 
@@ -66,7 +66,10 @@ def _operation(route: APIRoute, known: Operation) -> Node:
         "responses": {
             "200": _answer(known, *(RATES if guarded else ())),
             **{str(status): _form_of(form, known) for status, form in known.also.items()},
-            **{str(status): _error(status, known) for status in sorted({*guarded, *known.errors})},
+            **{
+                str(status): _error(status, known)
+                for status in sorted({*guarded, *ANY, *known.errors})
+            },
         },
     }
     if isinstance(rule, Needs):

@@ -31,7 +31,9 @@ from server.schemas import ChatRequest
 Example = Mapping[str, object]
 
 UPSTREAM = (502, 503, 504)
-READING = (400, 413)
+ANY = (403, 421, 431)
+"""What can befall a request on any route; see `server.door`."""
+READING = (400, 408, 413, 415)
 REVIEWING = (*READING, 404, 429, 500, *UPSTREAM)
 
 REVIEW_ID = ("x-revision-id",)

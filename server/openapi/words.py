@@ -25,11 +25,16 @@ in between keep a connection open while hidden steps run. GET routes answer HEAD
 STATUSES: Mapping[int, str] = {
     400: "The request cannot be served as it is. `param` names the field, `code` the mistake.",
     401: "No API key was sent, or none that is good; only where the operator asks for keys.",
-    403: "The key does not open this, or the operator of this server does not allow it.",
+    403: "The key does not open this, the operator of this server does not allow it, or not from a "
+    "web page of that origin.",
     404: "There is no such thing; `code` says what is missing.",
+    408: "The request did not arrive in time.",
     413: "The body is larger than this server takes.",
+    415: "The body is not said to be JSON.",
+    421: "The header `host` is no name of this server.",
     429: "The key's limits are used up, or too many of your requests wait while others do; "
     "`retry-after` says when to retry.",
+    431: "The headers are too many or too large.",
     500: "A fault of this server's own; its log has it under the answer's `x-request-id`.",
     502: "The model server's reply could not be used, or the review could not be completed.",
     503: "Not ready, overloaded or stopping, or the model server is; `retry-after` says when.",

@@ -17,7 +17,7 @@ from server.job import Plan, in_time, mode_of, open_job, run
 from server.json_response import JsonResponse
 from server.replies import revision_body
 from server.routes.wiring import Wired
-from server.schemas import AnswerRequest, ChatRequest, read_body
+from server.schemas import AnswerRequest, ChatRequest, WantedRequest, read_body
 from server.services import Services
 
 REFUSED_HERE = (
@@ -44,7 +44,7 @@ async def _review(
     request: Request, services: Services, kind: str, *, rounds: int | None
 ) -> Response:
     body = await read_body(request, AnswerRequest)
-    wanted = _checked(await read_body(request, ChatRequest))
+    wanted = _checked(await read_body(request, WantedRequest))
     within = limits(services.settings, body.revision, request.headers)
     choice = await in_time(services.catalog.resolve(body.model), within.deadline)
     mode = mode_of(services, body, choice)

@@ -103,3 +103,12 @@ async def test_a_model_that_the_upstream_lacks_is_told(empty, vllm):
     level, text = findings(outcome.out)["upstream"]
     assert level == "fail"
     assert "does not offer the model" in text
+
+
+async def test_an_engine_that_anybody_can_ask_is_told(built, vllm):
+    vllm.script["probe"] = '{"ok": true}'
+    outcome = await asyncio.to_thread(run, "doctor", "--upstream", vllm.url, data=built)
+    level, text = findings(outcome.out)["engine 1"]
+    assert level == "warn"
+    assert "/v1/models" in text
+    assert "without a key" in text

@@ -304,3 +304,11 @@ def test_a_search_for_what_is_no_text_is_wrong_usage(here):
     outcome = here("search", "\udcff")
     assert outcome.status == 2
     assert "not UTF-8" in outcome.error
+
+
+def test_the_page_is_utf_8_whatever_the_locale(monkeypatch, tmp_path):
+    for name, value in (("LC_ALL", "C"), ("PYTHONUTF8", "0"), ("PYTHONCOERCECLOCALE", "0")):
+        monkeypatch.setenv(name, value)
+    outcome = run("principles", "document", data=tmp_path / "data")
+    assert (outcome.status, outcome.err) == (0, "")
+    assert not outcome.out.isascii()

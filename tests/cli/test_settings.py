@@ -223,3 +223,25 @@ def test_settings_do_not_change():
 def test_a_dotenv_file_is_not_read(tmp_path):
     (tmp_path / ".env").write_text("CLINALIGN_PORT=4444\n")
     assert load_settings().port == Settings.model_fields["port"].default
+
+
+@pytest.mark.parametrize("name", ["ALOWED_HOSTS", "MINIMUM-MODE", "minimum_mod", "X"])
+def test_a_variable_that_is_no_setting_is_told_with_the_nearest(monkeypatch, name):
+    monkeypatch.setenv(f"CLINALIGN_{name}", "canary")
+    with pytest.raises(SettingsInvalid, match=rf"CLINALIGN_{name} is no setting.*CLINALIGN_") as it:
+        load_settings()
+    assert "canary" not in str(it.value)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["GW_SERVICE_HOST", "GW_SERVICE_PORT_HTTP", "GW_PORT_80_TCP_ADDR", "BASE_URL", "API_KEY"],
+)
+def test_variables_that_a_cluster_or_a_client_has_are_no_mistake(monkeypatch, name):
+    monkeypatch.setenv(f"CLINALIGN_{name}", "10.0.0.1")
+    assert load_settings().port == Settings.model_fields["port"].default
+
+
+def test_a_variable_in_small_letters_is_the_setting(monkeypatch):
+    monkeypatch.setenv("clinalign_port", "9000")
+    assert load_settings().port == 9000

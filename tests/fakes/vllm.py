@@ -103,11 +103,12 @@ Rule: TypeAlias = "Reply | Sequence[Reply] | Callable[[Body], Reply]"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """A chat completion request as it came."""
+    """A chat completion request as it came, its cache salt apart from the rest of the body."""
 
     step: str
     body: Body
     headers: Mapping[str, str]
+    salt: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -206,6 +207,7 @@ class FakeVLLM:
     def __init__(self, script: Mapping[str, Rule] | None = None) -> None:
         self.script: dict[str, Rule] = dict(script or {})
         self.models: list[str] = [MODEL]
+        self.owner = "vllm"
         self.models_reply: Status | Raw | Hang | None = None
         self.context = 32768
         self.tells_context = True
@@ -283,7 +285,7 @@ class FakeVLLM:
             case Raw() as raw:
                 return await _write(request, raw)
         cards = [
-            {"id": name, "object": "model", "owned_by": "vllm"}
+            {"id": name, "object": "model", "owned_by": self.owner}
             | ({"max_model_len": self.context} if self.tells_context else {})
             for name in self.models
         ]
@@ -302,6 +304,8 @@ class FakeVLLM:
             return web.json_response({"tokens": list(range(len(body.get("content", "").split())))})
         if self.counting is None:
             return web.Response(status=404)
+        if "messages" not in body:
+            return web.json_response({"count": 1, "max_model_len": self.context, "tokens": [0]})
         count = tokens_of(body["messages"])
         whole = {"count": count, "max_model_len": self.context, "tokens": list(range(count))}
         return web.json_response(whole)
@@ -315,9 +319,12 @@ class FakeVLLM:
 
     async def _chat(self, request: web.Request) -> web.StreamResponse:
         body = await request.json()
+        salt = body.pop("cache_salt", "")
         step = request.headers.get(STEP, "")
         headers = {name.lower(): value for name, value in request.headers.items()}
-        self.requests.append(Request(step=step, body=body, headers=headers))
+        self.requests.append(Request(step=step, body=body, headers=headers, salt=salt))
+        if salt and self.owner != "vllm":
+            return web.json_response({"error": {"message": "unknown field"}}, status=400)
         self.in_flight += 1
         try:
             refused = self._refusal(body)
@@ -330,9 +337,12 @@ class FakeVLLM:
 
     async def _plain(self, request: web.Request) -> web.StreamResponse:
         body = await request.json()
+        salt = body.pop("cache_salt", "")
         step = request.headers.get(STEP, "")
         headers = {name.lower(): value for name, value in request.headers.items()}
-        self.requests.append(Request(step=step, body=body, headers=headers))
+        self.requests.append(Request(step=step, body=body, headers=headers, salt=salt))
+        if salt and self.owner != "vllm":
+            return web.json_response({"error": {"message": "unknown field"}}, status=400)
         reply = self._reply(step, body)
         if not isinstance(reply, str):
             self.in_flight += 1

@@ -25,6 +25,17 @@ SOUND = {
 NOT_ALONE = ("tool_choice", "parallel_tool_calls", "top_logprobs", "stream_options")
 
 
+STRUCTURED = {
+    *("messages", "input", "prompt", "revision", "metadata", "logit_bias", "stop", "tools"),
+    *("response_format", "text", "reasoning", "include", "modalities", "stop_token_ids"),
+}
+
+
+def is_strange(name, held):
+    """Say whether the gateway would refuse the field because it does not know it."""
+    return name not in STRUCTURED and isinstance(held, dict | list)
+
+
 @schemathesis.hook
 def before_call(ctx, case, kwargs):
     if isinstance(case.body, dict) and isinstance(case.body.get("model"), str):
@@ -35,6 +46,8 @@ def before_call(ctx, case, kwargs):
                 case.body[name] = SOUND[name]
             for name in NOT_ALONE:
                 case.body.pop(name, None)
+            for name in [name for name, held in case.body.items() if is_strange(name, held)]:
+                del case.body[name]
     for name, names in IDS.items():
         if isinstance(value := (case.path_parameters or {}).get(name), str):
             number = zlib.crc32(value.encode(errors="replace"))

@@ -1,6 +1,7 @@
 """Reading JSON Lines: which line is at fault, and nothing of what stands in it."""
 
 import hashlib
+import os
 from pathlib import Path
 
 import pytest
@@ -101,3 +102,12 @@ def test_a_file_beyond_the_limit_is_not_read(tmp_path, monkeypatch):
     monkeypatch.setattr(jsonl, "MAX_FILE", len(GOOD) - 1)
     with pytest.raises(LibraryInvalid, match="larger than"):
         read(tmp_path, GOOD)
+
+
+@pytest.mark.timeout(20)
+def test_a_pipe_or_a_device_is_refused_before_it_is_read(tmp_path):
+    pipe = tmp_path / "records.jsonl"
+    os.mkfifo(pipe)
+    for path in (pipe, Path("/dev/zero")):
+        with pytest.raises(LibraryInvalid, match="is not a file"):
+            read_records(path, KIND)

@@ -21,6 +21,7 @@ from models.openai_http import OpenAIServer
 from retrieval.retriever import Retriever
 from server.app import create_app
 from server.catalog import Catalog
+from server.connection import connections
 from server.keys.open import open_ring
 from server.metrics import Metrics
 from server.services import Services, open_admission, open_judge, open_rates
@@ -31,6 +32,8 @@ from tests.fakes.vllm import MODEL, FakeVLLM
 from tests.server.described import complaints
 
 CHAT = "/v1/chat/completions"
+SENT = "HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n"
+"""How a request's head goes on that a test writes itself."""
 
 
 class Uvicorn(uvicorn.Server):
@@ -144,6 +147,8 @@ class Gateway:
     session: aiohttp.ClientSession
 
     async def request(self, method: str, path: str, **options: Any) -> Reply:
+        if "data" in options:
+            options["headers"] = {"content-type": "application/json", **options.get("headers", {})}
         async with self.session.request(method, self.url + path, **options) as response:
             body = await response.read()
             self.is_as_described(method, path, response, body)
@@ -239,7 +244,9 @@ async def serving(
             host="127.0.0.1",
             port=0,
             ws="none",
-            http="h11",
+            http=connections(
+                receive_s=settings.receive_s, send_s=settings.send_s, most=settings.connections
+            ),
             log_config=None,
             access_log=False,
             timeout_graceful_shutdown=1,

@@ -18,6 +18,7 @@ CANARY = "zebra-in-the-ward"
 KEY = "zebra_has_a_fever"
 SAID = {"role": "user", "content": CANARY}
 KIND = "invalid_request_error"
+AS_JSON = (b"content-type", b"application/json")
 CALL = {"id": "1", "type": "function", "function": {"name": "f", "arguments": "{}"}}
 CALLS = {"role": "assistant", "content": None, "tool_calls": [CALL]}
 RESULT = {"role": "tool", "tool_call_id": "1", "content": CANARY}
@@ -684,7 +685,7 @@ async def read(fields: dict[str, Any]) -> InvalidRequest | None:
         return {"type": "http.request", "body": json.dumps(fields).encode(), "more_body": False}
 
     try:
-        await read_body(Request({"type": "http", "headers": []}, receive), ChatRequest)
+        await read_body(Request({"type": "http", "headers": [AS_JSON]}, receive), ChatRequest)
     except InvalidRequest as error:
         return error
     return None

@@ -90,9 +90,11 @@ async def test_a_link_leads_to_the_principle(linking: Gateway):
     assert (await linking.get(path)).json["title"] == first["url_citation"]["title"]
 
 
-async def test_the_links_do_not_come_from_the_request(gateway: Gateway, linking: Gateway):
+async def test_the_links_do_not_come_from_the_request(open_gateway: Opener):
+    known = {"allowed_hosts": ("evil.example",)}
     headers = {"Host": "evil.example", "X-Forwarded-Host": "evil.example"}
-    for served in (gateway, linking):
+    for wishes in ({}, {"public_url": HERE}):
+        served = await open_gateway(**known, **wishes)
         reply = await served.post("/v1/chat/completions", asking(revision=ASKED), **headers)
         assert reply.status == 200
         assert reply.json["choices"][0]["message"]["annotations"]

@@ -77,7 +77,7 @@ def requests(chance: random.Random) -> bytes:
         }
     payload = json.dumps(body).encode()
     head = (
-        f"POST {path} HTTP/1.1\r\nhost: gateway\r\ncontent-type: application/json\r\n"
+        f"POST {path} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n"
         f"content-length: {len(payload)}\r\n\r\n"
     )
     return head.encode() + payload

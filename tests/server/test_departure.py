@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from tests.fakes.vllm import DRAFT, Answer, FakeVLLM, Hang, Rule, Slow
-from tests.server.gateway import Gateway
+from tests.server.gateway import SENT, Gateway
 
 STAGES = {
     "draft": {"draft": Hang()},
@@ -124,7 +124,7 @@ async def test_a_client_that_leaves_while_it_sends_is_counted_as_499_and_is_no_f
     caplog.set_level(logging.INFO, logger="clinalign")
     host = urlsplit(gateway.url)
     _, writer = await asyncio.open_connection(host.hostname, host.port)
-    head = f"POST {path} HTTP/1.1\r\nhost: x\r\ncontent-length: 5000\r\n\r\n"
+    head = f"POST {path} {SENT}content-length: 5000\r\n\r\n"
     writer.write(head.encode() + b'{"model": "clinic-model", "messages": [')
     await writer.drain()
     gauge = gateway.services.metrics.in_flight

@@ -12,7 +12,7 @@ from models import openai_http, sse
 from models.replicas import Replicas
 from server.services import Services
 from tests.fakes.vllm import MODEL, FakeVLLM, Raw
-from tests.server.gateway import CHAT, Gateway, asking
+from tests.server.gateway import CHAT, SENT, Gateway, asking
 
 MB = 1024 * 1024
 TEXT = "/v1/completions"
@@ -67,9 +67,7 @@ async def test_what_a_client_does_not_read_is_not_read_in(gateway: Gateway, path
         body = json.dumps({**BODIES[path], "stream": True}).encode()
         host, port = gateway.url.removeprefix("http://").split(":")
         reader, writer = await asyncio.open_connection(host, int(port), limit=1024)
-        writer.write(
-            f"POST {path} HTTP/1.1\r\nhost: x\r\ncontent-length: {len(body)}\r\n\r\n".encode()
-        )
+        writer.write(f"POST {path} {SENT}content-length: {len(body)}\r\n\r\n".encode())
         writer.write(body)
         await reader.readline()
         before = -1

@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from itertools import pairwise
 from typing import Any
 
 import openai
@@ -444,3 +445,48 @@ async def test_openais_client_gets_openais_errors(client: AsyncOpenAI, vllm: Fak
     late = await client.completions.create(model=MODEL, prompt=PROMPT, stream=True)
     with pytest.raises(openai.APIError, match="has no route"):
         _ = [chunk async for chunk in late]
+
+
+def counted(gateway: Gateway, step: str, kind: str) -> float:
+    return gateway.services.metrics.tokens.labels(step, kind)._value.get()
+
+
+async def test_what_is_passed_through_is_counted(gateway: Gateway, vllm: FakeVLLM):
+    assert (await gateway.post(TEXT, BODIES[TEXT])).status == 200
+    assert (await gateway.post(VECTORS, BODIES[VECTORS])).status == 200
+    assert counted(gateway, "completions", "prompt") == 3
+    assert counted(gateway, "completions", "completion") == 2
+    assert counted(gateway, "embeddings", "prompt") == 3
+    await stream(gateway)
+    assert counted(gateway, "completions", "completion") == 4
+    vllm.script["embeddings"] = Status(status=500)
+    assert (await gateway.post(VECTORS, BODIES[VECTORS])).status == 503
+    failures = gateway.services.metrics.call_failures.labels("embeddings", "ModelUnavailable")
+    assert failures._value.get() == 1
+
+
+async def test_a_stream_is_never_silent_for_as_long_as_the_client_waits(
+    gateway: Gateway, vllm: FakeVLLM
+):
+    vllm.script["completions"] = Slow(seconds=1.2, reply="and rest.")
+    body = {**BODIES[TEXT], "stream": True}
+    patience = {"x-stainless-read-timeout": "0.6"}
+    clock = asyncio.get_running_loop().time
+    async with gateway.session.post(gateway.url + TEXT, json=body, headers=patience) as response:
+        at = [clock()]
+        at += [clock() async for _ in sse.frames(response.content.iter_any())]
+    assert max(later - before for before, later in pairwise(at)) < 0.6
+
+
+async def test_a_request_waits_in_the_queue_no_longer_than_its_client(
+    open_gateway: Opener, vllm: FakeVLLM
+):
+    gateway = await open_gateway(calls_at_once=1)
+    vllm.script["draft"] = Hang()
+    holding = asyncio.create_task(gateway.chat("draft"))
+    await vllm.arrives("draft")
+    began = asyncio.get_running_loop().time()
+    reply = await gateway.post(TEXT, BODIES[TEXT], **{"x-stainless-timeout": "1"})
+    assert reply.status == 503
+    assert asyncio.get_running_loop().time() - began < 1
+    holding.cancel()

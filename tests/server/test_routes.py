@@ -230,7 +230,8 @@ async def test_a_slash_at_the_end_of_a_path_is_ignored(gateway: Gateway, path: s
         assert slashed.body == (await gateway.get(path[:-1])).body
 
 
-async def test_a_conversation_is_never_redirected(gateway: Gateway):
+async def test_a_conversation_is_never_redirected(open_gateway: Opener):
+    gateway = await open_gateway(allowed_hosts=("evil.example",))
     host = {"host": "evil.example"}
     for path in (f"{CHAT}/", "/v1/critiques/", "/v1/principles/search/"):
         reply = await gateway.request(

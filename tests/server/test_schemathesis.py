@@ -41,7 +41,7 @@ async def test_nothing_is_undescribed_while_the_model_server_fails(
 ):
     vllm.script |= failing()
     gateway = await open_gateway()
-    options = ("--seed", SEED, "--max-examples", "25", "--phases", "examples,fuzzing")
+    options = ("--seed", SEED, "--max-examples", "50", "--phases", "examples,fuzzing")
     ended = await loose(gateway.url, tmp_path, *options, limit_s=LIMIT_S)
     assert ended.status == 0, ended.output
     seen = answered((await gateway.get("/metrics")).body.decode())

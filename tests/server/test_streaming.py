@@ -37,7 +37,7 @@ async def test_a_stream_is_role_then_stages_then_answer_then_one_finish_then_don
     vllm.script["judge"] = lacks(SIGNS, unless="stiff neck")
     stream = await gateway.stream()
     assert stream.headers["content-type"].startswith(SSE)
-    assert stream.headers["cache-control"] == "no-cache"
+    assert stream.headers["cache-control"] == "no-store"
     kinds = [kind_of(frame) for frame in stream.frames]
     squeezed = [kind for kind, before in zip(kinds, [None, *kinds], strict=False) if kind != before]
     assert squeezed == ["role", "comment", "content", "finish", "done"]

@@ -1,0 +1,1 @@
+"""The threats of SECURITY.md tried out on a running gateway, over loopback and within bounds."""
