@@ -5,7 +5,6 @@ page gives itself away by the header `Origin`, and one that made the user's brow
 name for this machine's address by `Host`. So both are checked, on every route alike.
 """
 
-import ipaddress
 from collections.abc import Mapping
 from urllib.parse import urlsplit
 
@@ -13,7 +12,7 @@ from starlette.datastructures import Headers
 from starlette.types import Scope
 
 from server.errors import ApiError
-from server.settings import Settings
+from server.settings import Settings, is_loopback
 
 MOST_HEADERS = 100
 LONGEST_HEAD = 16 * 1024
@@ -129,16 +128,6 @@ class Door:
 
     def _is_listed(self, origin: str) -> bool:
         return ANY in self._origins or origin.casefold() in self._origins
-
-
-def is_loopback(host: str) -> bool:
-    """Say whether the address, or name, is this machine's alone."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return False
 
 
 def _name_of(host: str) -> str:

@@ -139,7 +139,6 @@ class TextReply:
         texts: list[Json] = [
             text.to_wire(_end(text.finish_reason or "stop")) for text in reply.choices
         ]
-        self.spent = reply.cost()
         return {**self._head, "choices": texts, **reply.told_usage()}
 
     def chunk(self, data: bytes) -> dict[str, Json] | None:

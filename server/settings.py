@@ -147,7 +147,9 @@ class Settings(BaseSettings):
     """Longest silence of a stream."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
-    @field_validator("upstream", "trusted_proxies", "allowed_hosts", "allowed_origins", mode="before")
+    @field_validator(
+        "upstream", "trusted_proxies", "allowed_hosts", "allowed_origins", mode="before"
+    )
     @classmethod
     def _split(cls, value: object) -> object:
         """Read several values from one variable, separated by commas."""
@@ -241,7 +243,7 @@ def is_loopback(host: str) -> bool:
     if host == "localhost":
         return True
     try:
-        return ipaddress.ip_address(host).is_loopback
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
     except ValueError:
         return False
 

@@ -84,7 +84,6 @@ def serve(
                 access_log=False,
                 server_header=False,
                 timeout_keep_alive=KEEP_ALIVE_S,
-                ws="none",
                 # Uvicorn by itself believes whatever comes from this machine.
                 proxy_headers=bool(settings.trusted_proxies),
                 forwarded_allow_ips=list(settings.trusted_proxies),
