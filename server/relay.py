@@ -26,6 +26,7 @@ from server.job import Plan
 from server.json_response import JsonResponse
 from server.schemas import ChatRequest
 from server.services import Services
+from server.tenant import tenant_of
 
 GRACE_S = 2.0
 """How long the first byte waits for a failure that deserves a real HTTP status. There is nothing
@@ -58,7 +59,7 @@ async def relay(
             messages=(),
             deadline=within.deadline,
             affinity=revision_id,
-            salt=services.cache_salt(request.state.ticket.tenant),
+            salt=services.cache_salt(tenant_of(request)),
         ),
         revision_id=revision_id,
         created=int(time.time()),
