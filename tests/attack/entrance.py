@@ -17,7 +17,7 @@ MANY = 200
 
 
 async def keys(target: Target) -> str:
-    """S1: nobody listens beyond this machine without keys."""
+    """S1: nobody gets in without a key that is good, and nobody listens beyond without any."""
     everywhere = "0.0.0.0"  # noqa: S104  # the attempt that must be refused
     code = "from server.cli import main; main()"
     command = [sys.executable, "-c", code, "serve", "--host", everywhere, "--port", "0"]
@@ -31,11 +31,23 @@ async def keys(target: Target) -> str:
         check=False,
     )
     holds(done.returncode == 2, "it listens on every address without keys")
-    secret = "sk-in-the-address"  # made up
-    await target.ask("GET", f"/v1/models?api_key={secret}")
-    await target.ask("GET", "/v1/models", headers={"authorization": f"Bearer {secret}"})
-    holds(secret not in target.log, "a key is in the log")
-    return "refused to listen without keys; no key in the log"
+    locked = target.locked
+    holds(locked is not None and locked.key, "there is no gateway with keys to attack")
+    assert locked is not None  # for the reader's tools
+    wrong = locked.key[:-1] + ("A" if locked.key[-1] != "A" else "B")
+    for sent in ("", "Bearer ", f"Bearer {wrong}", f"Basic {locked.key}", f"Bearer {locked.key}x"):
+        told = await locked.chat(headers={"authorization": sent} if sent else {})
+        holds(told.status == 401, "a wrong key is let in")
+    told = await locked.ask("GET", f"/v1/models?api_key={locked.key}")
+    holds(told.status == 401, "a key in the address is taken")
+    good = {"authorization": f"Bearer {locked.key}"}
+    holds((await locked.chat(headers=good)).status == 200, "the right key is refused")
+    holds((await locked.ask("GET", "/v1/principles", headers=good)).status != 401, "it is refused")
+    secret = locked.key.rpartition("_")[2]
+    holds(secret not in locked.log, "a key is in the log")
+    for file in (locked.folder / "data").rglob("*"):
+        holds(not file.is_file() or secret.encode() not in file.read_bytes(), "a key is in a file")
+    return "five wrong keys and one in the address refused; the right one is in no log and no file"
 
 
 def _status_of(command: list[str]) -> int:

@@ -6,21 +6,21 @@ Only the library is the tests' own, so that no embedder has to be loaded first a
 is watched is the server's.
 """
 
+import asyncio
 import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import uvicorn
-from fastapi import FastAPI
 
 from models.openai_http import OpenAIServer
 from server.app import create_app
 from server.catalog import Catalog
 from server.connection import connections
+from server.keys.open import open_ring
 from server.log import configure
 from server.metrics import Metrics
-from server.services import Services, open_admission
+from server.services import Services, open_admission, open_rates
 from server.settings import Settings, load_settings
 from server.shelf import Shelf
 from tests.fakes.embedder import HashingEmbedder
@@ -29,13 +29,13 @@ from tests.fakes.library import open_library
 KEY = "sk-attack-the-engine-s-own-key"
 
 
-def services_of(settings: Settings, folder: Path) -> Services:
-    """Return the application's parts; they are opened in its own event loop."""
+async def opened(settings: Settings, folder: Path, stack: AsyncExitStack) -> Services:
+    """Return the application's parts, open as long as the stack is."""
     library = open_library(folder, HashingEmbedder())
     upstream = OpenAIServer(settings.upstream, api_key=KEY, timeout_s=settings.call_timeout_s)
     return Services(
         settings=settings,
-        upstream=upstream,
+        upstream=await stack.enter_async_context(upstream),
         catalog=Catalog(upstream.models),
         shelf=Shelf(lambda: library),
         metrics=Metrics(),
@@ -43,22 +43,27 @@ def services_of(settings: Settings, folder: Path) -> Services:
         judgements_at_once=settings.judgements_at_once,
         answer_max_tokens=None,
         admission=open_admission(settings),
+        ring=await stack.enter_async_context(open_ring(settings)),
+        rates=await stack.enter_async_context(open_rates(settings)),
     )
 
 
-def application(settings: Settings, folder: Path) -> FastAPI:
-    """Return the application; it opens and closes its client for the model server."""
-    services = services_of(settings, folder)
-    app = create_app(settings, services=services)
-    inner = app.router.lifespan_context
-
-    @asynccontextmanager
-    async def lifespan(asked: FastAPI) -> AsyncIterator[object]:
-        async with services.upstream, inner(asked) as state:
-            yield state
-
-    app.router.lifespan_context = lifespan
-    return app
+async def serve(settings: Settings, folder: Path) -> None:
+    """Serve until a signal comes."""
+    async with AsyncExitStack() as stack:
+        config = uvicorn.Config(
+            create_app(settings, services=await opened(settings, folder, stack)),
+            host=settings.host,
+            port=settings.port,
+            http=connections(
+                receive_s=settings.receive_s, send_s=settings.send_s, most=settings.connections
+            ),
+            ws="none",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+        )
+        await uvicorn.Server(config).serve()
 
 
 def main() -> None:
@@ -66,19 +71,7 @@ def main() -> None:
     port, upstream, folder = sys.argv[1:]
     settings = settings_of(int(port), upstream)
     configure("debug")
-    config = uvicorn.Config(
-        application(settings, Path(folder)),
-        host=settings.host,
-        port=settings.port,
-        http=connections(
-            receive_s=settings.receive_s, send_s=settings.send_s, most=settings.connections
-        ),
-        ws="none",
-        log_config=None,
-        access_log=False,
-        server_header=False,
-    )
-    uvicorn.Server(config).run()
+    asyncio.run(serve(settings, Path(folder)))
 
 
 def settings_of(port: int, upstream: str) -> Settings:

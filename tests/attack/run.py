@@ -9,14 +9,17 @@ failed, or the gateway is not as well afterwards as it was before.
 """
 
 import asyncio
+import json
 import os
 import signal
 import socket
+import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 
 import aiohttp
@@ -66,36 +69,62 @@ def free_port() -> int:
 
 @asynccontextmanager
 async def under_attack(folder: Path) -> AsyncIterator[Target]:
-    """Start the gateway in front of a fake model server."""
-    port = free_port()
-    kept = {name: held for name, held in os.environ.items() if not name.startswith("CLINALIGN_")}
-    (folder / "data").mkdir()
-    (folder / "library").mkdir()
+    """Start two gateways in front of a fake model server; the second one asks for keys."""
     async with (
         FakeVLLM() as vllm,
         aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=30)) as web,
+        gateway(folder / "open", vllm, web) as target,
+        gateway(folder / "locked", vllm, web, locked=True) as locked,
     ):
-        with (folder / "gateway.log").open("wb") as log:
-            process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-m", "tests.attack.gateway"),
-                *(str(port), vllm.url, str(folder / "library")),
-                env={**kept, "CLINALIGN_DATA_DIR": str(folder / "data"), "OMP_NUM_THREADS": "1"},
-                stdout=log,
-                stderr=log,
-            )
-        target = Target(port=port, pid=process.pid, vllm=vllm, web=web, folder=folder)
+        yield replace(target, locked=locked)
+
+
+@asynccontextmanager
+async def gateway(
+    folder: Path, vllm: FakeVLLM, web: aiohttp.ClientSession, *, locked: bool = False
+) -> AsyncIterator[Target]:
+    """Start one gateway, with a key of its own if it is `locked`."""
+    (folder / "data").mkdir(parents=True)
+    (folder / "library").mkdir()
+    kept = {name: held for name, held in os.environ.items() if not name.startswith("CLINALIGN_")}
+    settings = {**kept, "CLINALIGN_DATA_DIR": str(folder / "data"), "OMP_NUM_THREADS": "1"}
+    key = await asyncio.to_thread(_add_key, settings) if locked else ""
+    port = free_port()
+    with (folder / "gateway.log").open("wb") as log:
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "tests.attack.gateway"),
+            *(str(port), vllm.url, str(folder / "library")),
+            env=settings,
+            stdout=log,
+            stderr=log,
+        )
+    target = Target(port=port, pid=process.pid, vllm=vllm, web=web, folder=folder, key=key)
+    try:
+        await _until_ready(target, process)
+        yield target
+    finally:
+        with suppress(ProcessLookupError):
+            process.send_signal(signal.SIGTERM)
         try:
-            await _until_ready(target, process)
-            yield target
-        finally:
-            with suppress(ProcessLookupError):
-                process.send_signal(signal.SIGTERM)
-            try:
-                async with asyncio.timeout(20):
-                    await process.wait()
-            except TimeoutError:
-                process.kill()
+            async with asyncio.timeout(20):
                 await process.wait()
+        except TimeoutError:
+            process.kill()
+            await process.wait()
+
+
+def _add_key(settings: dict[str, str]) -> str:
+    """Make a key as an operator would, and return it."""
+    code = "from server.cli import main; main()"
+    told = subprocess.run(
+        [sys.executable, "-c", code, "keys", "add", "--scope", "chat", "--json"],
+        env=settings,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    return str(json.loads(told.stdout)["key"])
 
 
 async def _until_ready(target: Target, process: asyncio.subprocess.Process) -> None:

@@ -40,13 +40,18 @@ class Told:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
-    """The gateway under attack. `folder` holds its data and its log."""
+    """A gateway under attack. `folder` holds its data and its log, `key` opens it.
+
+    `locked` is another one that asks for keys.
+    """
 
     port: int
     pid: int
     vllm: FakeVLLM
     web: aiohttp.ClientSession
     folder: Path
+    key: str = ""
+    locked: "Target | None" = None
     notes: dict[str, object] = field(default_factory=dict)
 
     @property

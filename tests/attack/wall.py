@@ -218,7 +218,7 @@ async def files(target: Target) -> str:
 
 async def templates(target: Target) -> str:
     """S15: template syntax stays text."""
-    text = "{{7*7}} {% for x in y %} {{ ''.__class__.__mro__ }} ${7*7} #{7*7}"
+    text = "{{31337*31337}} {% for x in y %} {{ ''.__class__.__mro__ }} ${31337*31337} #{6*7}"
     target.vllm.requests.clear()
     target.vllm.script["restate"] = QUESTION
     turn = [{"role": "user", "content": f"{QUESTION} {text}"}]
@@ -226,7 +226,7 @@ async def templates(target: Target) -> str:
     target.vllm.script.pop("restate")
     holds(told.status == 200, "template syntax breaks it")
     seen = json.dumps([one.body["messages"] for one in target.vllm.requests])
-    holds("49" not in seen and json.dumps(text)[1:-1] in seen, "a template was rendered")
+    holds("982007569" not in seen and json.dumps(text)[1:-1] in seen, "a template was rendered")
     return "it is rendered nowhere"
 
 
